@@ -1,0 +1,2 @@
+//! Argument vector in, exit code out.
+fn main() {}

@@ -1,0 +1,16 @@
+//! The library behind `mak-init`, the first process of a container.
+//!
+//! Dependencies point downwards only:
+//! `cli → {init, verify, health} → {loader, python, directories} → {elf, platform} → config`.
+//! The whole picture is in `docs/architecture.md`.
+
+pub mod cli;
+pub mod config;
+pub mod directories;
+pub mod elf;
+pub mod health;
+pub mod init;
+pub mod loader;
+pub mod platform;
+pub mod python;
+pub mod verify;
