@@ -1,0 +1,153 @@
+//! What PID 1 tells the health process: one fixed-size message per change of state, over a
+//! `SOCK_SEQPACKET` socket. A frame replaces all earlier ones, so that losing one loses nothing.
+
+/// Where the run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Directories are being made; nothing is known yet.
+    Starting = 0,
+    /// The checks run.
+    Verifying = 1,
+    /// The workload runs.
+    Running = 2,
+    /// A stop was asked for, or the workload has ended and the rest is being drained.
+    Stopping = 3,
+    /// The workload did not start: verification failed, or it could not be executed.
+    Failed = 4,
+}
+
+/// What verification came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Outcome {
+    /// Nothing asked for verification.
+    NotAsked = 0,
+    /// It has not ended yet.
+    Pending = 1,
+    /// Every check passed or was skipped.
+    Pass = 2,
+    /// Something optional failed, or something required under the policy `warn`.
+    Warn = 3,
+    /// Something required failed.
+    Fail = 4,
+}
+
+/// How many checks ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Passed.
+    pub pass: u16,
+    /// Failed where that is tolerated.
+    pub warn: u16,
+    /// Failed.
+    pub fail: u16,
+    /// Could not be made.
+    pub skip: u16,
+}
+
+/// One message: the whole state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Where the run is.
+    pub phase: Phase,
+    /// What verification came to.
+    pub outcome: Outcome,
+    /// The checks behind it.
+    pub tally: Tally,
+    /// The workload's process, 0 where there is none.
+    pub workload: u32,
+    /// How often the health process was started again.
+    pub health_restarts: u32,
+    /// When mak-init started: milliseconds of `CLOCK_BOOTTIME`.
+    pub started: u64,
+}
+
+impl Frame {
+    /// The size of an encoded frame, in bytes.
+    pub const SIZE: usize = 28;
+
+    /// The state at the very start.
+    pub const fn starting(started: u64) -> Frame {
+        Frame {
+            phase: Phase::Starting,
+            outcome: Outcome::NotAsked,
+            tally: Tally { pass: 0, warn: 0, fail: 0, skip: 0 },
+            workload: 0,
+            health_restarts: 0,
+            started,
+        }
+    }
+
+    /// The bytes on the socket; both ends are the same program on the same machine.
+    pub fn encode(&self) -> [u8; Frame::SIZE] {
+        let mut bytes = [0; Frame::SIZE];
+        bytes[0] = self.phase as u8;
+        bytes[1] = self.outcome as u8;
+        let tally = [self.tally.pass, self.tally.warn, self.tally.fail, self.tally.skip];
+        for (slot, count) in bytes[2..10].chunks_exact_mut(2).zip(tally) {
+            slot.copy_from_slice(&count.to_ne_bytes());
+        }
+        bytes[12..16].copy_from_slice(&self.workload.to_ne_bytes());
+        bytes[16..20].copy_from_slice(&self.health_restarts.to_ne_bytes());
+        bytes[20..28].copy_from_slice(&self.started.to_ne_bytes());
+        bytes
+    }
+
+    /// The frame in `bytes`; `None` where these are not one.
+    pub fn decode(bytes: &[u8]) -> Option<Frame> {
+        let bytes: &[u8; Frame::SIZE] = bytes.try_into().ok()?;
+        let count = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        let word = |at: usize| {
+            u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        let mut started = [0; 8];
+        started.copy_from_slice(&bytes[20..28]);
+        Some(Frame {
+            phase: Phase::from_byte(bytes[0])?,
+            outcome: Outcome::from_byte(bytes[1])?,
+            tally: Tally { pass: count(2), warn: count(4), fail: count(6), skip: count(8) },
+            workload: word(12),
+            health_restarts: word(16),
+            started: u64::from_ne_bytes(started),
+        })
+    }
+}
+
+impl Phase {
+    fn from_byte(byte: u8) -> Option<Phase> {
+        [Phase::Starting, Phase::Verifying, Phase::Running, Phase::Stopping, Phase::Failed]
+            .into_iter()
+            .find(|phase| *phase as u8 == byte)
+    }
+}
+
+impl Outcome {
+    fn from_byte(byte: u8) -> Option<Outcome> {
+        [Outcome::NotAsked, Outcome::Pending, Outcome::Pass, Outcome::Warn, Outcome::Fail]
+            .into_iter()
+            .find(|outcome| *outcome as u8 == byte)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_survives_the_socket_and_anything_else_is_refused() {
+        let frame = Frame {
+            phase: Phase::Stopping,
+            outcome: Outcome::Warn,
+            tally: Tally { pass: 22, warn: 2, fail: 0, skip: 1 },
+            workload: 7,
+            health_restarts: 3,
+            started: u64::MAX - 5,
+        };
+        let mut bytes = frame.encode();
+        assert_eq!(Frame::decode(&bytes), Some(frame));
+        assert_eq!(Frame::decode(&bytes[1..]), None);
+        bytes[0] = 9;
+        assert_eq!(Frame::decode(&bytes), None);
+    }
+}
