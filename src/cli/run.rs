@@ -1,10 +1,10 @@
 //! Running a workload: the steps of a start in their order (docs/architecture.md), then the
 //! loop of PID 1, or in exec mode the workload itself.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
@@ -19,12 +19,12 @@ use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
-use crate::init::spawn::{Program, become_program, candidates, spawn};
+use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
 use crate::platform::{Uname, prefixed_variables, variables};
-use crate::verify::{self, Report, Verdict};
+use crate::verify::{self, Report, Status, Verdict};
 
 /// The environment as names and values.
 type Environment = Vec<(OsString, OsString)>;
@@ -276,10 +276,9 @@ impl Start<'_> {
             return findings;
         }
         let full = self.effective.form == Form::Full;
-        let mut request = verify::Request::of_profile(profile, full, &self.environment);
-        request.command = Some(self.command.clone());
+        let request = verify::Request::of_profile(profile, full, &self.environment);
         let report = verify::verify(&request);
-        findings.tally = report.tally();
+        findings.tally = tally(&report);
         (findings.code, findings.outcome) = self.tell(&report);
         findings
     }
@@ -357,7 +356,7 @@ impl Start<'_> {
             })
             .collect();
         let candidates = candidates(arguments.first()?, find(&self.environment, "PATH"));
-        Some(Program { arguments, environment, candidates, explain: verify::command::explain })
+        Some(Program { arguments, environment, candidates, explain })
     }
 
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
@@ -392,6 +391,30 @@ impl Start<'_> {
             terminal,
         })
     }
+}
+
+/// The report's counts, as they are sent to PID 1.
+fn tally(report: &Report) -> Tally {
+    let count = |status| u16::try_from(report.count(status)).unwrap_or(u16::MAX);
+    Tally {
+        pass: count(Status::Pass),
+        warn: count(Status::Warn),
+        fail: count(Status::Fail),
+        skip: count(Status::Skip),
+    }
+}
+
+/// Says why the program was refused.
+fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusal {
+    let path = |candidate: &'_ CStr| Path::new(OsStr::from_bytes(candidate.to_bytes())).to_owned();
+    let paths: Vec<PathBuf> = program.candidates.iter().map(|candidate| path(candidate)).collect();
+    let named_by_path = program.arguments.first().is_some_and(|a| a.to_bytes().contains(&b'/'));
+    let folders: Vec<&Path> = match named_by_path {
+        true => Vec::new(),
+        false => paths.iter().filter_map(|path| path.parent()).collect(),
+    };
+    let (code, text) = verify::command::explain(&path(candidate), &folders, error);
+    Refusal { code, text }
 }
 
 #[cfg(test)]
