@@ -45,7 +45,8 @@ pub fn text() -> String {
     row(&mut out, "-h, --help", "Show this");
     row(&mut out, "-V, --version", "Show the version");
     for (name, subcommand, _) in SUBCOMMANDS {
-        let own: Vec<&OwnOption> = OPTIONS.iter().filter(|own| own.of.contains(subcommand)).collect();
+        let own: Vec<&OwnOption> =
+            OPTIONS.iter().filter(|own| own.of.contains(subcommand)).collect();
         if !own.is_empty() {
             let _ = write!(out, "\nOptions of {name}:\n");
         }
@@ -85,7 +86,10 @@ pub fn manual_page() -> String {
             setting.help,
             setting.variable,
             setting.key,
-            Some((setting.show)(&Values::default())).filter(|d| !d.is_empty()).as_deref().unwrap_or("none")
+            Some((setting.show)(&Values::default()))
+                .filter(|d| !d.is_empty())
+                .as_deref()
+                .unwrap_or("none")
         );
         entry(&mut out, &spelled(setting.flag, setting.value), &line);
     }

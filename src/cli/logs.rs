@@ -18,12 +18,13 @@ pub fn start(level: LogLevel, format: LogFormat) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(Stderr).with_target(false);
+    let lines =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(Stderr).with_target(false);
     // A second start is refused; the first one's settings hold.
     let _ = match format {
-        LogFormat::Text => tracing::subscriber::set_global_default(
-            lines.with_ansi(colours()).compact().finish(),
-        ),
+        LogFormat::Text => {
+            tracing::subscriber::set_global_default(lines.with_ansi(colours()).compact().finish())
+        }
         LogFormat::Json => {
             tracing::subscriber::set_global_default(lines.json().flatten_event(true).finish())
         }

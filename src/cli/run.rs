@@ -36,7 +36,9 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Err(error) => return refuse(&error),
     };
     let Some(command) = command(words, &effective) else {
-        return usage("there is no command to run; name one: mak-init [OPTIONS] [--] COMMAND [ARG…]");
+        return usage(
+            "there is no command to run; name one: mak-init [OPTIONS] [--] COMMAND [ARG…]",
+        );
     };
     logs::start(effective.values.log_level, effective.values.log_format);
     for warning in &effective.warnings {
@@ -52,7 +54,8 @@ pub fn run(started: &Started, words: Words) -> u8 {
     };
     let uname = Uname::of_this_process();
     let environment = workload_environment(started, effective.profile.as_ref(), &uname);
-    let start = Start { effective: &effective, command, environment, inherited, title: started.title };
+    let start =
+        Start { effective: &effective, command, environment, inherited, title: started.title };
     match start.health_plan(&uname) {
         Ok(None) => start.go(signals, None),
         Ok(Some(plan)) => start.go(signals, Some(&plan)),
@@ -128,7 +131,9 @@ impl HealthPlan {
         self.title.replace("mak-init: health");
         let listener = match self.listener.try_clone() {
             Ok(listener) => listener,
-            Err(error) => return i32::from(failed("health: cannot take the listening socket", &error)),
+            Err(error) => {
+                return i32::from(failed("health: cannot take the listening socket", &error));
+            }
         };
         health::serve(&health::Plan {
             listener,
@@ -262,7 +267,8 @@ impl Start<'_> {
     /// In the child.
     fn make_and_verify(&self, directories: &[Directory]) -> Findings {
         self.title.replace("mak-init: verify");
-        let mut findings = Findings { code: 0, outcome: Outcome::NotAsked, tally: Tally::default() };
+        let mut findings =
+            Findings { code: 0, outcome: Outcome::NotAsked, tally: Tally::default() };
         for directory in directories {
             if let Err(error) = prepare_directory(directory) {
                 tracing::error!("{error}");

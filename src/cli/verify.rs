@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::words::{self, Words};
 use super::{Started, code, configuration, print, refuse, say, usage};
-use crate::config::resolve::Form;
 use crate::config::Severity;
+use crate::config::resolve::Form;
 use crate::platform::Root;
 use crate::verify::request::{LibraryCheck, PythonCheck};
 use crate::verify::{Report, Request, Verdict, verify};

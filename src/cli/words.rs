@@ -33,8 +33,16 @@ pub enum Subcommand {
 pub const SUBCOMMANDS: &[(&str, Subcommand, &str)] = &[
     ("verify", Subcommand::Verify, "Check libraries, Python and the workload; exit code = verdict"),
     ("platform", Subcommand::Platform, "Show what this machine is"),
-    ("healthcheck", Subcommand::Healthcheck, "Ask the health endpoint: exit 0 or 1, for HEALTHCHECK"),
-    ("config", Subcommand::Config, "Show the effective configuration and where each value came from"),
+    (
+        "healthcheck",
+        Subcommand::Healthcheck,
+        "Ask the health endpoint: exit 0 or 1, for HEALTHCHECK",
+    ),
+    (
+        "config",
+        Subcommand::Config,
+        "Show the effective configuration and where each value came from",
+    ),
 ];
 
 /// What was typed.
@@ -108,7 +116,12 @@ impl Words {
         }
         let Some(list) = twin(started, flag) else { return Ok(Vec::new()) };
         let list = text(flag, list)?;
-        Ok(list.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+        Ok(list
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Whether a switch is on.
@@ -218,7 +231,9 @@ fn take_option(words: &mut Words, parser: &mut Parser, flag: &str) -> Result<(),
 }
 
 fn unknown(flag: &str, hint: &str) -> String {
-    format!("unknown option {flag}{hint} (a workload's own options stand after the workload; see mak-init --help)")
+    format!(
+        "unknown option {flag}{hint} (a workload's own options stand after the workload; see mak-init --help)"
+    )
 }
 
 fn value(parser: &mut Parser, flag: &str) -> Result<OsString, String> {

@@ -151,11 +151,7 @@ fn examine_script(root: &Root, interpreter: &str) -> Result<(), (u8, String)> {
     Err((NOT_FOUND, format!("its interpreter {interpreter} is not in the image")))
 }
 
-fn examine_elf(
-    root: &Root,
-    file: &std::fs::File,
-    arch: Option<Arch>,
-) -> Result<(), (u8, String)> {
+fn examine_elf(root: &Root, file: &std::fs::File, arch: Option<Arch>) -> Result<(), (u8, String)> {
     let object = match elf::read(file) {
         Ok(object) => object,
         Err(error) => return Err((NOT_EXECUTABLE, format!("it {error}"))),
@@ -167,7 +163,9 @@ fn examine_elf(
         None => Ok(()),
         Some(loader) => Err((
             NOT_FOUND,
-            format!("its dynamic loader {loader} is not in the image: it was built for another libc"),
+            format!(
+                "its dynamic loader {loader} is not in the image: it was built for another libc"
+            ),
         )),
     }
 }
@@ -178,10 +176,8 @@ pub fn check(request: &Request, command: &[OsString], loader: &Loader) -> Check 
     let subject = name.to_string_lossy().into_owned();
     let root = &request.root;
     let Some(path) = find(root, name, request.surroundings.search_path()) else {
-        let message = format!(
-            "not found{}",
-            if name.as_bytes().contains(&b'/') { "" } else { " in PATH" }
-        );
+        let message =
+            format!("not found{}", if name.as_bytes().contains(&b'/') { "" } else { " in PATH" });
         return Check::new("command.missing", Status::Fail, subject, message)
             .remedy("install it in the image, or correct the command");
     };
@@ -198,7 +194,12 @@ pub fn check(request: &Request, command: &[OsString], loader: &Loader) -> Check 
         _ => Vec::new(),
     };
     match problems.first() {
-        None => Check::new("command.missing", Status::Pass, subject, format!("found at {}", path.display())),
+        None => Check::new(
+            "command.missing",
+            Status::Pass,
+            subject,
+            format!("found at {}", path.display()),
+        ),
         Some(first) => {
             let message = format!("{} cannot be loaded: {first}", path.display());
             Check::new("command.closure", Status::Fail, subject, message).evidence(problems)

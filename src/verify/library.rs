@@ -21,7 +21,12 @@ pub fn check(loader: &Loader, library: &LibraryCheck, full: bool) -> Check {
             let path = file.path.display();
             match problems.first() {
                 None => {
-                    return Check::new("lib.missing", Status::Pass, soname, format!("found at {path}"));
+                    return Check::new(
+                        "lib.missing",
+                        Status::Pass,
+                        soname,
+                        format!("found at {path}"),
+                    );
                 }
                 Some(first) => {
                     let message = format!("found at {path}, but it cannot be loaded: {first}");

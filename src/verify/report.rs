@@ -153,7 +153,8 @@ impl Report {
             (Status::Pass, "ok"),
         ] {
             for check in self.checks.iter().filter(|check| check.status == status) {
-                let _ = writeln!(out, "{word:<5} {}: {} [{}]", check.subject, check.message, check.id);
+                let _ =
+                    writeln!(out, "{word:<5} {}: {} [{}]", check.subject, check.message, check.id);
                 if status != Status::Pass {
                     for line in &check.evidence {
                         let _ = writeln!(out, "        {line}");
