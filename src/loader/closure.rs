@@ -318,8 +318,7 @@ impl<'l, 'a> Walk<'l, 'a> {
     }
 
     fn read(&self, path: &Path) -> Result<Rc<Object>, ElfError> {
-        let file = self.loader.root.open(path)?;
-        elf::read(&file).map(Rc::new)
+        self.loader.read(path)
     }
 
     fn add(&mut self, path: PathBuf, how: How, needed_by: Option<usize>, object: Rc<Object>) {
