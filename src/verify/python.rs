@@ -291,7 +291,7 @@ impl<'a> Files<'a> {
         let tags = wheel_tag::tags(&String::from_utf8_lossy(&bytes));
         let problem = wheel_tag::problem(&tags, &self.runtime)?;
         let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
-        Some(("wheel.tag", format!("its wheel is {}: {problem}", tags.join(", "))))
+        Some(("wheel.tag", format!("its wheel is {}: {}", tags.join(", "), misfit(problem))))
     }
 
     fn native_files(
@@ -341,6 +341,19 @@ impl<'a> Files<'a> {
         let closure = self.loader.closure(&path.to_string_lossy(), Some(&self.program));
         let problem = closure.problems.iter().find(|problem| problem.is_fatal())?;
         Some(("extension.closure", problem.to_string()))
+    }
+}
+
+/// What does not fit about a wheel's tags.
+fn misfit(problem: wheel_tag::Problem) -> String {
+    match problem {
+        wheel_tag::Problem::Python => "made for another Python".to_owned(),
+        wheel_tag::Problem::System => "made for another operating system".to_owned(),
+        wheel_tag::Problem::Arch => "made for another processor".to_owned(),
+        wheel_tag::Problem::OtherLibc => "made for another libc".to_owned(),
+        wheel_tag::Problem::NewerLibc(major, minor) => {
+            format!("needs a libc of at least {major}.{minor}")
+        }
     }
 }
 
