@@ -233,7 +233,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// One check for one distribution: its first problem, and all of them as evidence.
+    /// One check for one distribution: its first problem, and the others as evidence.
     fn check(&self, distribution: &Distribution) -> Check {
         let subject = distribution.name.clone();
         let entries = match record::read(self.root, distribution) {
@@ -254,7 +254,8 @@ impl<'a> Files<'a> {
             let message = format!("{} files as recorded", entries.len());
             return Check::new("record.missing", Status::Pass, subject, message);
         };
-        let evidence = problems.into_iter().take(MOST_EVIDENCE).map(|(_, text)| text).collect();
+        let others = problems.into_iter().skip(1);
+        let evidence = others.take(MOST_EVIDENCE).map(|(_, text)| text).collect();
         Check::new(id, self.failed, subject, first)
             .remedy(format!(
                 "install {} {} for this platform when the image is built",
