@@ -753,13 +753,17 @@ mod tests {
         tree.file("/usr/local/lib/python3.11/dist-packages/x", "");
         tree.file("/root/.local/lib/python3.11/site-packages/x", "");
         tree.file("/opt/more/x", "");
+        tree.file("/opt/code.zip", "");
         let search = Search {
-            python_path: Some(OsStr::new("/opt/more:relative:/nowhere:/opt/../opt/more")),
+            python_path: Some(OsStr::new(
+                "/opt/more:relative:/nowhere:/opt/code.zip:/opt/../opt/more",
+            )),
             home: Some(Path::new("/root")),
             ..on_path("/usr/bin")
         };
         let python = find(&tree.root(), &search).unwrap();
         assert_eq!(python.arch(), Some(Arch::Arm64));
+        assert_eq!(python.site.archives, paths(&["/opt/code.zip"]));
         assert_eq!(
             python.site.folders,
             paths(&[
