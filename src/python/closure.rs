@@ -124,12 +124,9 @@ impl fmt::Display for Finding {
                 write!(out, "{name} is {installed}, but {required_by} requires {name}{wanted}")
             }
             Finding::RequiresPython { name, version, wanted, python, certain } => {
-                let may = if *certain { "" } else { "may not " };
-                let verb = if *certain { "needs" } else { "support this patch level: it needs" };
-                write!(
-                    out,
-                    "{name} {version} {may}{verb} Python {wanted}, the interpreter is {python}"
-                )
+                let needs =
+                    if *certain { "needs" } else { "may need another patch level: it asks for" };
+                write!(out, "{name} {version} {needs} Python {wanted}, the interpreter is {python}")
             }
             Finding::Unparsable { of, problem } => write!(out, "{of}: {problem}"),
             Finding::UnknownMarker { requirement, required_by } => write!(
@@ -383,4 +380,129 @@ pub fn supports(specifiers: &Specifiers, python: &PythonVersion) -> Truth {
         return Truth::Unknown;
     }
     if first { Truth::True } else { Truth::False }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::tree::{Tree, paths};
+
+    const SITE: &str = "/site";
+
+    fn python() -> PythonVersion {
+        PythonVersion { major: 3, minor: 11, micro: None, suffix: String::new() }
+    }
+
+    fn run(tree: &Tree, wanted: &[&str], depth: Depth) -> Outcome {
+        let installed = Installed::list(&tree.root(), &paths(&[SITE]));
+        let environment = Environment {
+            python_version: vec!["3.11".into()],
+            os_name: vec!["posix".into()],
+            ..Environment::default()
+        };
+        let wanted: Vec<Wanted> = wanted
+            .iter()
+            .map(|text| Wanted {
+                requirement: Requirement::parse(text).unwrap(),
+                required_by: "list".into(),
+            })
+            .collect();
+        check(&installed, &python(), &environment, &wanted, depth)
+    }
+
+    fn lines(outcome: &Outcome) -> Vec<String> {
+        outcome.findings.iter().map(Finding::to_string).collect()
+    }
+
+    #[test]
+    fn an_old_version_and_a_missing_distribution_are_named_with_who_wants_them() {
+        let tree = Tree::new("closure");
+        tree.distribution(SITE, "aiohttp", "3.7.0", "Requires-Dist: Attrs_X>=20\nRequires-Dist: gone\nRequires-Dist: winonly; os_name == 'nt'");
+        tree.distribution(SITE, "attrs.x", "19.1", "Requires-Dist: aiohttp");
+        let outcome = run(&tree, &["aiohttp>=3.8.4", "toml"], Depth::Transitive);
+        assert_eq!(
+            lines(&outcome),
+            [
+                "aiohttp is 3.7.0, but list requires aiohttp>=3.8.4",
+                "toml is not installed (required by list)",
+                "attrs.x is 19.1, but aiohttp 3.7.0 requires attrs.x>=20",
+                "gone is not installed (required by aiohttp 3.7.0)",
+            ]
+        );
+        assert_eq!(outcome.reached.len(), 2);
+        assert_eq!(run(&tree, &["aiohttp"], Depth::Direct).findings, []);
+    }
+
+    #[test]
+    fn extras_are_followed_once_even_in_circles() {
+        let tree = Tree::new("extras");
+        tree.distribution(
+            SITE,
+            "eth-hash",
+            "0.8.0",
+            "Provides-Extra: py_cryptodome\nProvides-Extra: all\n\
+             Requires-Dist: pycryptodome<4; extra == \"py-cryptodome\"\n\
+             Requires-Dist: eth-hash[PY.cryptodome]; extra == \"all\"\n\
+             Requires-Dist: eth-hash[all]; extra == \"py-cryptodome\"",
+        );
+        assert_eq!(run(&tree, &["eth-hash"], Depth::Transitive).findings, []);
+        let outcome = run(&tree, &["eth-hash[all]"], Depth::Transitive);
+        assert_eq!(
+            lines(&outcome),
+            ["pycryptodome<4 is not installed (required by eth-hash 0.8.0)"]
+        );
+        let outcome = run(&tree, &["eth-hash[nothing]"], Depth::Transitive);
+        assert_eq!(lines(&outcome), ["eth-hash has no extra \"nothing\" (required by list)"]);
+    }
+
+    #[test]
+    fn an_interpreter_too_old_is_told_apart_from_one_of_unknown_patch_level() {
+        let tree = Tree::new("requires");
+        tree.distribution(SITE, "new", "1", "Requires-Python: >=3.12");
+        tree.distribution(SITE, "patch", "1", "Requires-Python: >=3.11.4");
+        tree.distribution(SITE, "fine", "1", "Requires-Python: !=3.12.*,>=3.8");
+        tree.distribution(SITE, "odd", "1", "Requires-Python: three");
+        let outcome = run(&tree, &["new", "patch", "fine", "odd"], Depth::Direct);
+        let lines = lines(&outcome);
+        assert_eq!(lines[0], "new 1 needs Python >=3.12, the interpreter is 3.11");
+        assert_eq!(
+            lines[1],
+            "patch 1 may need another patch level: it asks for Python >=3.11.4, the interpreter is 3.11"
+        );
+        assert!(matches!(&outcome.findings[2], Finding::Unparsable { of, .. } if of == "odd 1"));
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn a_marker_that_files_cannot_answer_matters_only_if_the_requirement_is_not_met() {
+        let tree = Tree::new("unknown");
+        tree.distribution(SITE, "six", "1.16.0", "");
+        let outcome = run(
+            &tree,
+            &["six; platform_release >= '5'", "tomli; platform_release >= '5'"],
+            Depth::Transitive,
+        );
+        assert_eq!(outcome.findings.len(), 1);
+        assert!(
+            matches!(&outcome.findings[0], Finding::UnknownMarker { requirement, .. } if requirement.starts_with("tomli"))
+        );
+    }
+
+    #[test]
+    fn metadata_without_a_name_and_remains_of_an_upgrade_are_findings() {
+        let tree = Tree::new("broken");
+        tree.file("/site/empty-1.dist-info/RECORD", "");
+        tree.distribution(SITE, "twice", "1.0", "");
+        tree.distribution(SITE, "twice", "2.0", "Requires-Dist: what is this");
+        let outcome = run(&tree, &["empty", "twice>=2"], Depth::Transitive);
+        assert!(
+            matches!(&outcome.findings[0], Finding::Broken { location, .. } if location.ends_with("empty-1.dist-info"))
+        );
+        assert!(
+            matches!(&outcome.findings[1], Finding::Shadowed { others, .. } if others.len() == 1)
+        );
+        assert!(
+            matches!(&outcome.findings[2], Finding::WrongVersion { installed, .. } if installed == "1.0")
+        );
+    }
 }

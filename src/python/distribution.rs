@@ -243,6 +243,7 @@ fn from_requires_txt(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::python::tree::{Tree, paths};
 
     #[test]
     fn sections_of_an_egg_become_markers() {
@@ -263,5 +264,61 @@ mod tests {
         for line in requires {
             crate::python::requirement::Requirement::parse(&line).unwrap();
         }
+    }
+
+    #[test]
+    fn distributions_are_found_by_any_spelling_and_the_first_folder_wins() {
+        let tree = Tree::new("dists");
+        tree.distribution("/a", "Eth.Hash", "0.8.0", "Requires-Dist: x");
+        tree.distribution("/b", "eth_hash", "0.7.0", "");
+        tree.distribution("/b", "eth-keys", "0.5.0", "");
+        tree.file(
+            "/a/python-magic-0.4.27.dist-info/METADATA",
+            "Name: python-magic\nVersion: 0.4.27\n",
+        );
+        tree.file("/b/six-1.16.0.egg-info", "Name: six\nVersion: 1.16.0\n\ntext");
+        tree.file("/b/dbus_python.egg-info/PKG-INFO", "Name: dbus-python\nVersion: 1.3.2\n");
+        tree.file("/b/dbus_python.egg-info/requires.txt", "six\n[doc]\nsphinx\n");
+        tree.file("/b/~ip-23.0.dist-info/METADATA", "Name: pip\nVersion: 23.0\n");
+        tree.file("/b/old-1.0-py3.11.egg/EGG-INFO/PKG-INFO", "Name: old\nVersion: 1.0\n");
+        let folders = paths(&["/a", "/b", "/none", "/b/old-1.0-py3.11.egg"]);
+        let installed = Installed::list(&tree.root(), &folders);
+
+        let eth = installed.find("eth-hash").unwrap().unwrap();
+        assert_eq!((eth.name.as_str(), eth.version.as_str()), ("Eth.Hash", "0.8.0"));
+        assert_eq!((eth.folder.as_path(), eth.requires.len()), (Path::new("/a"), 1));
+        assert_eq!(eth.shadowed.len(), 1);
+        assert!(!eth.shadowed[0].same_folder);
+        assert_eq!(eth.shadowed[0].version.as_deref(), Some("0.7.0"));
+        assert_eq!(installed.find("python-magic").unwrap().unwrap().version, "0.4.27");
+        assert_eq!(installed.find("six").unwrap().unwrap().version, "1.16.0");
+        let dbus = installed.find("dbus-python").unwrap().unwrap();
+        assert_eq!(dbus.requires, ["six", "sphinx; extra == \"doc\""]);
+        assert_eq!(installed.find("old").unwrap().unwrap().version, "1.0");
+        for missing in ["eth", "pip", "magic", "ip", ""] {
+            assert_eq!(installed.find(missing).unwrap(), None, "{missing}");
+        }
+        let (all, broken) = installed.all();
+        assert_eq!((all.len(), broken.len()), (6, 0));
+    }
+
+    #[test]
+    fn a_folder_without_metadata_is_broken_and_a_readable_one_is_preferred() {
+        let tree = Tree::new("broken-dist");
+        tree.file("/a/x-1.dist-info/RECORD", "");
+        tree.file("/a/y-1.dist-info/METADATA", "Version: 1\n");
+        tree.file("/a/z-1.dist-info/METADATA/folder", "");
+        let installed = Installed::list(&tree.root(), &paths(&["/a"]));
+        for (name, problem) in [("x", "METADATA: "), ("y", "has no Name"), ("z", "directory")] {
+            let broken = installed.find(name).unwrap_err().to_string();
+            assert!(
+                broken.contains(problem) && broken.contains(&format!("/a/{name}-1")),
+                "{broken}"
+            );
+        }
+        assert_eq!(installed.all().1.len(), 3);
+        tree.distribution("/b", "x", "2", "");
+        let installed = Installed::list(&tree.root(), &paths(&["/a", "/b"]));
+        assert_eq!(installed.find("x").unwrap().unwrap().version, "2");
     }
 }

@@ -70,3 +70,64 @@ fn fits_tag(suffix: &str, interpreter: &Interpreter) -> bool {
         platform.contains(machine)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::interpreter::{Search, find};
+    use crate::python::tree::{Tree, elf_header};
+    use std::ffi::OsStr;
+
+    fn interpreter(tree: &Tree) -> Interpreter {
+        let search = Search { path: OsStr::new("/usr/local/bin"), ..Search::default() };
+        find(&tree.root(), &search).unwrap()
+    }
+
+    #[test]
+    fn the_endings_of_the_build_are_seen_and_no_others() {
+        let tree = Tree::new("suffix");
+        tree.official_python(b"");
+        tree.file(
+            "/usr/local/lib/python3.11/_sysconfigdata__linux_x86_64-linux-musl.py",
+            "'EXT_SUFFIX': '.cpython-311-x86_64-linux-musl.so'",
+        );
+        let python = interpreter(&tree);
+        for name in ["_x.cpython-311-x86_64-linux-musl.so", "_x.abi3.so", "_x.so", "_x.py", "x"] {
+            assert_eq!(check(name, &python), Ok(()), "{name}");
+        }
+        for name in [
+            "_x.cpython-311-x86_64-linux-gnu.so",
+            "_x.cpython-312-x86_64-linux-musl.so",
+            "_x.cpython-311t-x86_64-linux-musl.so",
+            "_x.pypy310-pp73-x86_64-linux-gnu.so",
+        ] {
+            let invisible = check(name, &python).unwrap_err();
+            assert_eq!(invisible.suffix, &name[2..]);
+            assert_eq!(invisible.expected[0], ".cpython-311-x86_64-linux-musl.so");
+        }
+    }
+
+    #[test]
+    fn without_the_builds_own_word_version_and_machine_must_agree() {
+        let tree = Tree::new("suffix-unknown");
+        tree.official_python(b"");
+        let python = interpreter(&tree);
+        assert_eq!(check("_x.cpython-311-x86_64-linux-gnu.so", &python), Ok(()));
+        assert_eq!(check("_x.cpython-311-x86_64-linux-musl.so", &python), Ok(()));
+        assert!(check("_x.cpython-311-aarch64-linux-gnu.so", &python).is_err());
+        assert!(check("_x.cpython-3110-x86_64-linux-gnu.so", &python).is_err());
+        assert!(check("_x.cpython-310-x86_64-linux-gnu.so", &python).is_err());
+    }
+
+    #[test]
+    fn a_free_threaded_build_does_not_see_the_stable_abi() {
+        let tree = Tree::new("suffix-free");
+        tree.program("/usr/local/bin/python3", elf_header(62));
+        tree.file("/usr/local/lib/python3.13t/os.py", "");
+        let python = interpreter(&tree);
+        assert_eq!(check("_x.cpython-313t-x86_64-linux-gnu.so", &python), Ok(()));
+        assert_eq!(check("_x.so", &python), Ok(()));
+        assert!(check("_x.abi3.so", &python).is_err());
+        assert!(check("_x.cpython-313-x86_64-linux-gnu.so", &python).is_err());
+    }
+}

@@ -627,3 +627,241 @@ fn machines(arch: Option<Arch>) -> Vec<String> {
     };
     words.iter().map(|&word| word.to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::tree::{Tree, elf_header, paths};
+    use proptest::prelude::*;
+
+    fn on_path(path: &str) -> Search<'_> {
+        Search { path: OsStr::new(path), ..Search::default() }
+    }
+
+    #[test]
+    fn the_python_of_an_official_image_is_described() {
+        let tree = Tree::new("official");
+        tree.official_python(b"");
+        tree.file(
+            "/usr/local/include/python3.11/patchlevel.h",
+            "#define PY_MINOR_VERSION 11\n#define PY_VERSION      \t\"3.11.7\"\n",
+        );
+        tree.file(
+            "/usr/local/lib/python3.11/_sysconfigdata__linux_x86_64-linux-gnu.py",
+            "{'EXT_SUFFIX': '.cpython-311-x86_64-linux-gnu.so', 'Py_GIL_DISABLED': 0}",
+        );
+        // Debian's folder for another Python of the same version does not count.
+        tree.file("/usr/local/lib/python3.11/dist-packages/x", "");
+        let python = find(&tree.root(), &on_path("/bin:/usr/local/bin")).unwrap();
+        assert_eq!(python.path, Path::new("/usr/local/bin/python3"));
+        assert_eq!(python.real_path, Path::new("/usr/local/bin/python3.11"));
+        assert_eq!(python.base_prefix, Path::new("/usr/local"));
+        assert_eq!(python.version.to_string(), "3.11.7");
+        assert_eq!(python.version_source, "/usr/local/include/python3.11/patchlevel.h");
+        assert_eq!(python.build.ext_suffix.as_deref(), Some(".cpython-311-x86_64-linux-gnu.so"));
+        assert!(!python.free_threaded);
+        assert_eq!(python.arch(), Some(Arch::Amd64));
+        assert_eq!(python.site.folders, paths(&["/usr/local/lib/python3.11/site-packages"]));
+        let environment = python.environment();
+        assert_eq!(environment.python_version, ["3.11"]);
+        assert_eq!(environment.platform_machine, ["x86_64"]);
+    }
+
+    #[test]
+    fn without_headers_the_patch_level_comes_from_the_program_then_from_the_variable() {
+        let tree = Tree::new("patch");
+        let search = Search { version_hint: Some("3.11.9"), ..on_path("/usr/local/bin") };
+        // Over the border of a block, and beside texts that only look like it.
+        let mut text = vec![b'x'; (1 << 16) - 64 - 4];
+        text.extend(b"\x003.11.4\x00 3.11.5\x003.11.x\x003.110.1\x00");
+        tree.official_python(&text);
+        let python = find(&tree.root(), &search).unwrap();
+        assert_eq!(python.version.to_string(), "3.11.4");
+        assert_eq!(python.version_source, "/usr/local/bin/python3.11");
+
+        tree.official_python(b"\x003.11.4\x003.11.5\x00");
+        let python = find(&tree.root(), &search).unwrap();
+        assert_eq!(
+            (python.version.to_string(), python.version_source),
+            ("3.11.9".into(), "PYTHON_VERSION".into())
+        );
+
+        let unknown = find(&tree.root(), &on_path("/usr/local/bin")).unwrap();
+        assert_eq!(unknown.version.micro, None);
+        assert!(unknown.environment().python_full_version.len() > 30);
+    }
+
+    #[test]
+    fn a_virtual_environment_is_known_by_the_name_it_is_called() {
+        let tree = Tree::new("venv");
+        tree.official_python(b"");
+        tree.link("/venv/bin/python3", "python");
+        tree.link("/venv/bin/python", "/usr/local/bin/python3.11");
+        tree.link("/venv/lib64", "lib");
+        tree.file("/venv/lib/python3.11/site-packages/x", "");
+        tree.file("/venv/pyvenv.cfg", "home = /usr/local/bin\nversion = 3.11.7\n");
+        let root = tree.root();
+        let python = find(&root, &on_path("/venv/bin:/usr/local/bin")).unwrap();
+        assert_eq!(python.virtual_environment.as_deref(), Some(Path::new("/venv")));
+        assert_eq!(python.base_prefix, Path::new("/usr/local"));
+        assert_eq!(python.version.to_string(), "3.11.7");
+        assert_eq!(python.site.folders, paths(&["/venv/lib/python3.11/site-packages"]));
+        assert!(python.notes.is_empty());
+
+        let named = find(&root, &Search { named: Some("/venv"), ..on_path("") }).unwrap();
+        assert_eq!(named.path, Path::new("/venv/bin/python3"));
+        let variable = Search { virtual_env: Some(Path::new("/venv")), ..on_path("/bin") };
+        assert_eq!(find(&root, &variable).unwrap().path, Path::new("/venv/bin/python3"));
+        let path_is_stronger = Search { path: OsStr::new("/usr/local/bin"), ..variable };
+        assert_eq!(find(&root, &path_is_stronger).unwrap().virtual_environment, None);
+
+        tree.file(
+            "/venv/pyvenv.cfg",
+            "home = /usr/local/bin\nversion = 3.10.1\ninclude-system-site-packages = true\n",
+        );
+        let python = find(&root, &on_path("/venv/bin")).unwrap();
+        assert!(python.notes[0].contains("made with Python 3.10"), "{:?}", python.notes);
+        assert_eq!(
+            python.site.folders,
+            paths(&[
+                "/venv/lib/python3.11/site-packages",
+                "/usr/local/lib/python3.11/site-packages"
+            ])
+        );
+    }
+
+    #[test]
+    fn an_environment_with_a_copied_program_leads_home() {
+        let tree = Tree::new("copies");
+        tree.official_python(b"");
+        tree.program("/venv/bin/python3", elf_header(62));
+        tree.file("/venv/lib/python3.11/site-packages/x", "");
+        tree.file("/venv/pyvenv.cfg", "home = /usr/local/bin\nversion_info = 3.11.7.final.0\n");
+        let python = find(&tree.root(), &on_path("/venv/bin")).unwrap();
+        assert_eq!(python.library, Path::new("/usr/local/lib/python3.11"));
+        assert_eq!(python.version.to_string(), "3.11.7");
+    }
+
+    #[test]
+    fn debian_has_folders_of_its_own() {
+        let tree = Tree::new("debian");
+        tree.program("/usr/bin/python3.11", elf_header(183));
+        tree.link("/usr/bin/python3", "python3.11");
+        tree.file("/usr/lib/python3.11/os.py", "");
+        tree.file("/usr/lib/python3.11/site.py", "libdirs: 'dist-packages'");
+        tree.file("/usr/lib/python3/dist-packages/x", "");
+        tree.file("/usr/local/lib/python3.11/dist-packages/x", "");
+        tree.file("/root/.local/lib/python3.11/site-packages/x", "");
+        tree.file("/opt/more/x", "");
+        tree.file("/opt/code.zip", "");
+        let search = Search {
+            python_path: Some(OsStr::new(
+                "/opt/more:relative:/nowhere:/opt/code.zip:/opt/../opt/more",
+            )),
+            home: Some(Path::new("/root")),
+            ..on_path("/usr/bin")
+        };
+        let python = find(&tree.root(), &search).unwrap();
+        assert_eq!(python.arch(), Some(Arch::Arm64));
+        assert_eq!(python.site.archives, paths(&["/opt/code.zip"]));
+        assert_eq!(
+            python.site.folders,
+            paths(&[
+                "/opt/more",
+                "/root/.local/lib/python3.11/site-packages",
+                "/usr/local/lib/python3.11/dist-packages",
+                "/usr/lib/python3/dist-packages",
+            ])
+        );
+    }
+
+    #[test]
+    fn path_files_add_folders_and_code_in_them_is_named() {
+        let tree = Tree::new("pth");
+        tree.official_python(b"");
+        let site = "/usr/local/lib/python3.11/site-packages";
+        tree.file(&format!("{site}/b.pth"), "# no\n/src/app\r\n../site-packages\nmissing\n\n");
+        tree.file(&format!("{site}/a.pth"), "import os\nimport sys\n../../extra\n");
+        tree.file(&format!("{site}/.hidden.pth"), "/src/hidden\n");
+        tree.file("/src/app/x", "");
+        tree.file("/src/hidden/x", "");
+        tree.file("/usr/local/lib/extra/x", "");
+        let python = find(&tree.root(), &on_path("/usr/local/bin")).unwrap();
+        assert_eq!(python.site.folders, paths(&[site, "/usr/local/lib/extra", "/src/app"]));
+        assert_eq!(python.site.start_up_code, paths(&[&format!("{site}/a.pth")]));
+    }
+
+    #[test]
+    fn a_shim_is_passed_over_and_named() {
+        let tree = Tree::new("shim");
+        tree.program("/shims/python3", "#!/usr/bin/env bash\nexec pyenv exec python3\n");
+        tree.file("/noexec/python3", "not executable");
+        let only = find(&tree.root(), &on_path("/noexec:/shims")).unwrap_err();
+        assert_eq!(only, PythonError::OnlyScripts { path: "/shims/python3".into() });
+        assert!(only.remedy().contains("pyenv"));
+        tree.official_python(b"");
+        let python = find(&tree.root(), &on_path("/shims:/usr/local/bin")).unwrap();
+        assert_eq!(python.path, Path::new("/usr/local/bin/python3"));
+        assert_eq!(python.scripts, paths(&["/shims/python3"]));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let tree = Tree::new("missing");
+        let root = tree.root();
+        let error = find(&root, &on_path("/bin")).unwrap_err().to_string();
+        assert_eq!(error, "cannot find Python: no program python3 or python in PATH=/bin");
+        tree.program("/bin/python3", elf_header(62));
+        let error = find(&root, &on_path("/bin")).unwrap_err();
+        assert!(matches!(error, PythonError::NoLibrary { .. }), "{error}");
+        tree.file("/lib/python3.11/os.py", "");
+        assert_eq!(find(&root, &on_path("/bin")).unwrap().version.short(), "3.11");
+        tree.file("/lib/python3.12/os.py", "");
+        let error = find(&root, &on_path("/bin")).unwrap_err();
+        assert!(matches!(error, PythonError::Ambiguous { .. }), "{error}");
+        tree.program("/bin/python", "MZ");
+        let named = Search { named: Some("python"), ..on_path("/bin") };
+        assert!(matches!(find(&root, &named).unwrap_err(), PythonError::NotAProgram { .. }));
+    }
+
+    #[test]
+    fn a_free_threaded_build_is_known_by_its_folder() {
+        let tree = Tree::new("free");
+        tree.program("/usr/local/bin/python3.13t", elf_header(62));
+        tree.link("/usr/local/bin/python3", "python3.13t");
+        tree.file("/usr/local/lib/python3.13t/os.py", "");
+        tree.file("/usr/local/lib/python3.13/os.py", "");
+        tree.file("/usr/local/lib/python3.13t/site-packages/x", "");
+        let python = find(&tree.root(), &on_path("/usr/local/bin")).unwrap();
+        assert!(python.free_threaded);
+        assert_eq!(python.site.folders, paths(&["/usr/local/lib/python3.13t/site-packages"]));
+    }
+
+    #[test]
+    fn versions_are_read_as_every_maker_writes_them() {
+        for (text, expected) in [
+            ("3.11", "3.11"),
+            ("3.11.7", "3.11.7"),
+            ("3.14.0rc1", "3.14.0rc1"),
+            ("3.13.0a4+", "3.13.0a4+"),
+            ("3.9.2.final.0", "3.9.2"),
+            ("3.14.0.candidate.2", "3.14.0rc2"),
+            ("3.13t", "3.13"),
+        ] {
+            assert_eq!(PythonVersion::parse(text).unwrap().to_string(), expected);
+        }
+        for text in ["", "3", "x.y", "3.", "99999.1"] {
+            assert_eq!(PythonVersion::parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_is_no_panic(text in any::<String>(), bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
+            PythonVersion::parse(&text);
+            version_texts(&bytes, "3.11").count();
+            crate::python::pyvenv::PyvenvConfig::parse(&bytes);
+            BuildConfig::parse(&text);
+        }
+    }
+}

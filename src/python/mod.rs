@@ -3,10 +3,12 @@
 //! `verify` calls from the top: [`interpreter::find`] says which Python would run and where it
 //! looks for packages, [`distribution::Installed`] lists what is there, [`requirement_file`] and
 //! [`requirement`] read what is wanted, and [`closure::check`] compares the two. [`record`],
-//! [`wheel_tag`] and [`extension`] look at what a distribution brought along.
+//! [`wheel_tag`] and [`extension`] look at what a distribution brought along, and
+//! [`entry_module`] at whether `python -m` would find the workload.
 
 pub mod closure;
 pub mod distribution;
+pub mod entry_module;
 pub mod extension;
 pub mod interpreter;
 pub mod marker;

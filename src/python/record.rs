@@ -187,3 +187,106 @@ fn numbered(name: &str) -> bool {
         number.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::distribution::Installed;
+    use crate::python::tree::{Tree, paths};
+    use proptest::prelude::*;
+
+    fn entry(path: &str, size: Option<u64>) -> RecordEntry {
+        RecordEntry { path: path.into(), hash: None, size }
+    }
+
+    #[test]
+    fn quoted_fields_and_missing_ones_are_read() {
+        let text = "a/b.py,sha256=xyz,12\r\n\"with,\"\"comma\"\"\n.txt\",,\n\n,,\nRECORD,,\nlast,sha256=0,x";
+        let read: Vec<RecordEntry> = entries(text).collect();
+        assert_eq!(
+            read[0],
+            RecordEntry { path: "a/b.py".into(), hash: Some("sha256=xyz".into()), size: Some(12) }
+        );
+        assert_eq!(read[1], entry("with,\"comma\"\n.txt", None));
+        assert_eq!(read[2], entry("RECORD", None));
+        assert_eq!((read[3].path.as_str(), read[3].size), ("last", None));
+        assert_eq!(read.len(), 4);
+    }
+
+    #[test]
+    fn files_gone_resized_or_replaced_are_told_and_compiled_ones_are_not() {
+        let tree = Tree::new("record");
+        let site = "/v/lib/python3.11/site-packages";
+        tree.distribution(site, "x", "1", "");
+        tree.file(&format!("{site}/x/good.py"), "12345");
+        tree.file(&format!("{site}/x/short.py"), "1");
+        tree.file(&format!("{site}/x/folder.py/inside"), "");
+        tree.file("/v/bin/x", "123");
+        tree.link(&format!("{site}/x/linked.py"), "/v/bin/x");
+        tree.link(&format!("{site}/x/dangling.py"), "/etc/passwd");
+        tree.file(
+            &format!("{site}/x-1.dist-info/RECORD"),
+            "x/good.py,,5\nx/short.py,,5\nx/gone.py,,1\nx/c.pyc,,9\nx/folder.py,,1\n../../../bin/x,,3\n\
+             x/linked.py,,3\nx/dangling.py,,1\nno/such/folder.so,,1\nx/unsized.py,,\n",
+        );
+        let root = tree.root();
+        let x = Installed::list(&root, &paths(&[site])).find("x").unwrap().unwrap();
+        let entries = read(&root, &x).unwrap();
+        let at = |path: &str| Path::new(site).join(path);
+        assert_eq!(
+            missing_or_resized(&root, &x, &entries),
+            [
+                Difference::Resized { path: at("x/short.py"), recorded: 5, found: 1 },
+                Difference::Missing { path: at("x/gone.py") },
+                Difference::NotAFile { path: at("x/folder.py") },
+                Difference::Missing { path: at("x/dangling.py") },
+                Difference::Missing { path: at("no/such/folder.so") },
+                Difference::Missing { path: at("x/unsized.py") },
+            ]
+        );
+    }
+
+    #[test]
+    fn modules_and_bundled_libraries_are_told_apart() {
+        let tree = Tree::new("native");
+        tree.distribution("/s", "x", "1", "");
+        let x = Installed::list(&tree.root(), &paths(&["/s"])).find("x").unwrap().unwrap();
+        let entries: Vec<RecordEntry> = [
+            "_x.cpython-311-x86_64-linux-gnu.so",
+            "x/_y.abi3.so",
+            "x.libs/libz-1a2b.so.1.2.13",
+            "x.libs/libq.so",
+            "x/data.so.txt",
+            "x/so.py",
+        ]
+        .map(|path| entry(path, None))
+        .to_vec();
+        let found: Vec<(PathBuf, bool)> = native_files(&x, &entries)
+            .into_iter()
+            .map(|file| (file.path, file.is_module))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("/s/_x.cpython-311-x86_64-linux-gnu.so".into(), true),
+                ("/s/x/_y.abi3.so".into(), true),
+                ("/s/x.libs/libz-1a2b.so.1.2.13".into(), false),
+                ("/s/x.libs/libq.so".into(), false),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics_and_ends(text in "[a\",\r\n0-9é]{0,60}|\\PC*") {
+            prop_assert!(entries(&text).count() <= text.len());
+        }
+
+        #[test]
+        fn a_quoted_path_comes_back(path in "[a-z\",\n é]{1,20}", size in any::<u64>()) {
+            let line = format!("\"{}\",,{size}\n", path.replace('"', "\"\""));
+            let read: Vec<RecordEntry> = entries(&line).collect();
+            prop_assert_eq!(read, [entry(&path, Some(size))]);
+        }
+    }
+}

@@ -33,6 +33,8 @@ pub struct Site {
     pub folders: Vec<PathBuf>,
     /// `.pth` files with `import` lines: what they do to the path cannot be read from files.
     pub start_up_code: Vec<PathBuf>,
+    /// Archives on the path (zip, egg): what is in them is not read.
+    pub archives: Vec<PathBuf>,
 }
 
 impl Site {
@@ -105,6 +107,10 @@ impl Site {
     /// Adds a folder that exists and is not there yet, under any name.
     fn add(&mut self, root: &Root, folder: PathBuf) -> bool {
         let Ok(host) = root.locate(&folder) else { return false };
+        if host.is_file() {
+            self.archives.push(folder);
+            return false;
+        }
         let same = |other: &PathBuf| root.locate(other).is_ok_and(|other| other == host);
         if !host.is_dir() || self.folders.len() >= MOST_FOLDERS || self.folders.iter().any(same) {
             return false;

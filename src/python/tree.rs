@@ -40,6 +40,7 @@ impl Tree {
     pub(crate) fn link(&self, path: &str, target: &str) {
         let path = self.on_host(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _ = std::fs::remove_file(&path);
         symlink(target, path).unwrap();
     }
 

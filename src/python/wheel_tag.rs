@@ -219,3 +219,94 @@ fn machine_words(arch: Arch) -> &'static [&'static str] {
         Arch::Riscv64 => &["riscv64"],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn runtime(minor: u16, libc: Libc) -> Runtime {
+        Runtime {
+            version: (3, minor),
+            implementation: Implementation::CPython,
+            free_threaded: false,
+            arch: Some(Arch::Amd64),
+            libc,
+        }
+    }
+
+    #[test]
+    fn tags_fit_as_packaging_has_it_for_cpython_3_11_on_glibc_2_31() {
+        let runtime = runtime(11, Libc::Glibc(Some((2, 31))));
+        for (tag, expected) in [
+            ("py3-none-any", None),
+            ("py2.py3-none-any", None),
+            ("py2-none-any", Some(Problem::Python)),
+            ("py38-none-any", None),
+            ("py312-none-any", Some(Problem::Python)),
+            ("cp311-none-any", None),
+            ("cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64", None),
+            ("cp310-cp310-manylinux1_x86_64", Some(Problem::Python)),
+            ("cp311-cp311d-linux_x86_64", Some(Problem::Python)),
+            ("cp36-abi3-manylinux2010_x86_64", None),
+            ("cp312-abi3-manylinux2010_x86_64", Some(Problem::Python)),
+            ("cp311-abi3-manylinux_2_34_x86_64", Some(Problem::NewerLibc(2, 34))),
+            ("cp311-cp311-manylinux2014_aarch64", Some(Problem::Arch)),
+            ("cp311-cp311-linux_x86_64", None),
+            ("cp311-cp311-linux_i686", Some(Problem::Arch)),
+            ("cp311-cp311-musllinux_1_1_x86_64", Some(Problem::OtherLibc)),
+            ("cp311-cp311-macosx_11_0_arm64", Some(Problem::System)),
+            ("pp311-pypy311_pp73-manylinux2014_x86_64", Some(Problem::Python)),
+            ("cp311-cp311-manylinux_2_28_aarch64.manylinux_2_31_x86_64", None),
+        ] {
+            let parsed = WheelTag::parse(tag).unwrap();
+            assert_eq!(parsed.problem(&runtime), expected, "{tag}");
+            assert_eq!(parsed.to_string(), tag);
+        }
+    }
+
+    #[test]
+    fn free_threaded_pypy_and_musl_have_rules_of_their_own() {
+        let free = Runtime { free_threaded: true, ..runtime(13, Libc::Unknown) };
+        let pypy = Runtime { implementation: Implementation::PyPy, ..runtime(10, Libc::Unknown) };
+        let musl = runtime(11, Libc::Musl(Some((1, 2))));
+        for (tag, runtime, fits) in [
+            ("cp313-cp313t-manylinux2014_x86_64", free, true),
+            ("cp313-cp313-manylinux2014_x86_64", free, false),
+            ("cp39-abi3-manylinux2014_x86_64", free, false),
+            ("pp310-pypy310_pp73-manylinux2014_x86_64", pypy, true),
+            ("pp39-pypy39_pp73-manylinux2014_x86_64", pypy, false),
+            ("cp310-cp310-manylinux2014_x86_64", pypy, false),
+            ("cp311-cp311-musllinux_1_2_x86_64", musl, true),
+            ("cp311-cp311-manylinux2014_x86_64", musl, false),
+            ("cp37-cp37m-linux_x86_64", Runtime { version: (3, 7), ..musl }, true),
+        ] {
+            assert_eq!(WheelTag::parse(tag).unwrap().problem(&runtime).is_none(), fits, "{tag}");
+        }
+    }
+
+    #[test]
+    fn the_closest_of_several_tags_is_the_one_to_talk_about() {
+        let wheel = "Wheel-Version: 1.0\nTag: cp310-cp310-manylinux_2_39_x86_64\r\n\
+            Tag: cp311-cp311-manylinux_2_39_x86_64\nTag: nonsense\n";
+        let tags = tags(wheel);
+        assert_eq!(tags.len(), 2);
+        let runtime = runtime(11, Libc::Glibc(Some((2, 36))));
+        assert_eq!(problem(&tags, &runtime), Some(Problem::NewerLibc(2, 39)));
+        assert_eq!(problem(&[], &runtime), None);
+        for text in ["", "a-b", "a--c", "a-b-c-d", ".-b-c"] {
+            assert_eq!(WheelTag::parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in any::<String>(), tag in "(cp|py|pp|é)[0-9_]{0,7}-(abi3|none|cp3)-(manylinux_|musllinux_)?[0-9_a-z.]{0,14}") {
+            let runtime = runtime(11, Libc::Glibc(Some((2, 36))));
+            for tag in tags(&format!("Tag: {text}\nTag: {tag}\n")) {
+                tag.problem(&runtime);
+                prop_assert_eq!(WheelTag::parse(&tag.to_string()), Some(tag));
+            }
+        }
+    }
+}
