@@ -46,8 +46,10 @@ pub struct Plan<'a> {
     pub closed: &'a [RawFd],
     /// What becomes 0, 1 and 2.
     pub standard: [RawFd; 3],
-    /// These are a terminal, which becomes the controlling one.
-    pub has_terminal: bool,
+    /// The terminal that becomes the controlling one.
+    pub terminal: Option<RawFd>,
+    /// A pidfd, and the kinds of its namespaces that are joined.
+    pub join: Option<(RawFd, i32)>,
 }
 
 /// A process that has reached exec.
@@ -72,7 +74,7 @@ struct Disposition {
 }
 
 /// Numbers for the step that failed, told over a pipe.
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     "?",
     "pdeathsig",
     "user map",
@@ -86,6 +88,7 @@ const STEPS: [&str; 13] = [
     "user",
     "chdir",
     "execve",
+    "setns",
 ];
 
 /// Starts the child and returns once it has reached exec.
@@ -209,9 +212,12 @@ unsafe fn run(
                 check(6, raise_loopback());
             }
         }
-        if plan.has_terminal {
+        if let Some((pidfd, kinds)) = plan.join {
+            check(13, libc::setns(pidfd, kinds) == 0);
+        }
+        if let Some(terminal) = plan.terminal {
             check(7, libc::setsid() >= 0);
-            check(7, libc::ioctl(plan.standard[0], libc::TIOCSCTTY, 0) == 0);
+            check(7, libc::ioctl(terminal, libc::TIOCSCTTY, 0) == 0);
         }
         check(8, place_descriptors(plan));
         check(9, set_signals(plan));

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process};
 
 use super::launch::WRITE_OR_FORK;
+use super::program::program;
 
 /// A folder that only one test uses.
 pub struct Folder(PathBuf);
@@ -42,6 +43,11 @@ impl Folder {
         file.write_all(bytes.as_ref()).unwrap();
         file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
         path
+    }
+
+    /// A copy of mak-init, where every user can reach it.
+    pub fn program(&self) -> String {
+        self.write("mak-init", 0o755, fs::read(program()).unwrap())
     }
 
     /// Makes a folder in it with these permission bits.

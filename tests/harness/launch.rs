@@ -46,6 +46,8 @@ pub struct Launch {
     open: Vec<RawFd>,
     closed: Vec<RawFd>,
     terminal: Option<Terminal>,
+    stdin_is_terminal: bool,
+    join: Option<OwnedFd>,
 }
 
 impl Launch {
@@ -66,6 +68,8 @@ impl Launch {
             open: Vec::new(),
             closed: Vec::new(),
             terminal: None,
+            stdin_is_terminal: true,
+            join: None,
         }
     }
 
@@ -77,6 +81,21 @@ impl Launch {
     /// mak-init as an ordinary process.
     pub fn beside() -> Launch {
         Launch::at(Place::Beside)
+    }
+
+    /// mak-init as one more process in the mounts and the network of a running one.
+    pub fn inside(running: &Running) -> Launch {
+        let mut launch = Launch::at(Place::Beside);
+        if running.place() != Place::Beside {
+            launch.join = Some(running.pidfd().try_clone_to_owned().expect("a second pidfd"));
+        }
+        launch
+    }
+
+    /// Another file as mak-init: a copy where another user can reach it.
+    pub fn program(mut self, path: &str) -> Launch {
+        self.program = text(OsStr::new(path));
+        self
     }
 
     /// Adds arguments.
@@ -161,13 +180,20 @@ impl Launch {
         self
     }
 
+    /// The same, but stdin is a pipe.
+    pub fn terminal_but_stdin(mut self) -> Launch {
+        self.stdin_is_terminal = false;
+        self.terminal()
+    }
+
     /// Starts it.
     pub fn start(self) -> Running {
         let (stdin_far, stdin) = pipe();
         let (stdout, stdout_far) = pipe();
         let (stderr, stderr_far) = pipe();
         let standard = match &self.terminal {
-            Some(terminal) => [terminal.slave(); 3],
+            Some(terminal) if self.stdin_is_terminal => [terminal.slave(); 3],
+            Some(terminal) => [stdin_far.as_raw_fd(), terminal.slave(), terminal.slave()],
             None => [stdin_far.as_raw_fd(), stdout_far.as_raw_fd(), stderr_far.as_raw_fd()],
         };
         let plan = Plan {
@@ -185,7 +211,8 @@ impl Launch {
             open: &self.open,
             closed: &self.closed,
             standard,
-            has_terminal: self.terminal.is_some(),
+            terminal: self.terminal.as_ref().map(Terminal::slave),
+            join: self.join.as_ref().map(|pidfd| (pidfd.as_raw_fd(), namespaces_to_join())),
         };
         let started = {
             let _alone = WRITE_OR_FORK.lock().unwrap_or_else(|broken| broken.into_inner());
@@ -198,6 +225,15 @@ impl Launch {
             None => (stdin, stdout),
         };
         Running::new(started, self.place, own_network, input, output, stderr)
+    }
+}
+
+/// With root's rights the network is one of its own; otherwise mounts belong to a user namespace.
+fn namespaces_to_join() -> i32 {
+    if child::is_root() {
+        libc::CLONE_NEWNS | libc::CLONE_NEWNET
+    } else {
+        libc::CLONE_NEWUSER | libc::CLONE_NEWNS
     }
 }
 

@@ -38,6 +38,15 @@ pub fn only_on_this_machine(reason: &str) -> bool {
     !emulated()
 }
 
+/// True if the tests have root's rights. Otherwise the reason why they are needed is printed, and
+/// the caller leaves that part out.
+pub fn only_as_root(reason: &str) -> bool {
+    if !super::child::is_root() {
+        println!("left out without root's rights: {reason}");
+    }
+    super::child::is_root()
+}
+
 /// The workload, built once from `tests/workload/workload.c` with this machine's C compiler.
 pub fn workload() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::child::Started;
@@ -126,6 +126,11 @@ impl Running {
         self.pid
     }
 
+    /// Its pidfd.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
     /// Where it runs.
     pub fn place(&self) -> Place {
         self.place
@@ -183,8 +188,8 @@ impl Running {
         }
     }
 
-    /// Waits until `happened` says so; it is asked again whenever `nudge` has returned. The nudge
-    /// is something that lets the rest of the machine work: a request, a round of /proc.
+    /// Asks again and again, until `happened` says so: for what nobody announces, such as a
+    /// process that is reaped.
     #[track_caller]
     pub fn until(&mut self, what: &str, mut happened: impl FnMut(&mut Running) -> bool) {
         let deadline = Instant::now() + patience();

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -102,27 +103,33 @@ static int ignore_term(void) {
     return 0;
 }
 
-/* Leaves `count` children without a parent, each of which ends at once; then lives on until
- * TERM. A pipe that every one of them holds says when the last has ended. */
+/* Leaves `count` children without a parent, each of which ends as soon as it has a new one; then
+ * lives on until TERM. Each says who the new one is; it has to be the workload's own parent. */
 static int orphans(int count) {
-    int held[2];
-    char byte;
+    int held[2], others = 0;
+    pid_t parent;
     block(bit(SIGTERM));
     if (pipe(held) != 0) return 98;
     for (int i = 0; i < count; i++) {
         pid_t middle = fork();
         if (middle < 0) return 97;
         if (middle == 0) {
-            if (fork() < 0) _exit(1);
-            _exit(0);
+            pid_t old = getpid();
+            pid_t orphan = fork();
+            if (orphan != 0) _exit(orphan < 0);
+            while ((parent = getppid()) == old) sched_yield();
+            _exit(write(held[1], &parent, sizeof parent) != sizeof parent);
         }
         int status = 0;
         if (waitpid(middle, &status, 0) != middle || status != 0) return 96;
     }
     close(held[1]);
-    while (read(held[0], &byte, 1) < 0 && errno == EINTR) {
+    for (int i = 0; i < count; i++) {
+        if (read(held[0], &parent, sizeof parent) != sizeof parent) return 95;
+        others += parent != getppid();
     }
-    say("orphans have ended");
+    printf("orphans %d elsewhere %d\n", count, others);
+    fflush(stdout);
     next_signal(bit(SIGTERM));
     return 0;
 }
@@ -164,6 +171,8 @@ static int status(void) {
     int open_now[1024], opened = 0;
     for (int fd = 0; fd < 1024; fd++)
         if (fcntl(fd, F_GETFD) >= 0) open_now[opened++] = fd;
+    int terminal = open("/dev/tty", O_RDWR);
+    int foreground = terminal < 0 ? -1 : (int)tcgetpgrp(terminal);
     mode_t mask = umask(0);
     FILE *out = stdout;
     if (getenv("STATUS_FILE")) out = fopen(getenv("STATUS_FILE"), "w");
@@ -177,7 +186,7 @@ static int status(void) {
     fprintf(out, "parent %d\n", getppid());
     fprintf(out, "group %d\n", getpgrp());
     fprintf(out, "session %d\n", getsid(0));
-    fprintf(out, "foreground %d\n", (int)tcgetpgrp(0));
+    fprintf(out, "foreground %d\n", foreground);
     fprintf(out, "end of status\n");
     fclose(out);
     return 0;
@@ -193,12 +202,14 @@ static int read_line(void) {
     return 0;
 }
 
-/* Sends TERM to every process it may, as careless stop scripts do. */
+/* On USR1: sends TERM to every process it may, as careless stop scripts do. Only as the child of
+ * a PID 1, so that a mistake in a test cannot reach the machine. */
 static int term_everyone(void) {
-    block(bit(SIGTERM));
+    if (getppid() != 1) return 98;
+    block(bit(SIGTERM) | bit(SIGUSR1));
     say("ready");
-    next_signal(bit(SIGTERM));
-    if (kill(-1, SIGTERM) != 0 && errno != ESRCH) return 98;
+    next_signal(bit(SIGUSR1));
+    if (kill(-1, SIGTERM) != 0 && errno != ESRCH) return 97;
     say("sent");
     next_signal(bit(SIGTERM));
     return 0;
