@@ -1,1 +1,40 @@
-//! config
+//! Configuration: file, environment and flags become plain data. Nothing here starts anything,
+//! and nothing outside `/etc/mak-init` and the named file is read.
+//!
+//! `setting` is the one table of settings; `document` reads TOML with every error placed;
+//! `profile` is the data a profile holds; `resolve` lays the layers over each other.
+
+pub mod document;
+pub mod profile;
+pub mod resolve;
+pub mod setting;
+pub mod signal;
+pub mod suggest;
+pub mod word;
+
+pub use profile::{Profile, Severity};
+pub use resolve::{Effective, Request, resolve};
+pub use setting::{LogFormat, LogLevel, Mode, Origin, Policy, Values};
+pub use signal::Signal;
+
+use std::fmt;
+
+/// Why there is no configuration to go on with.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// Something typed, or an environment variable: exit code 64.
+    Usage(String),
+    /// A file: exit code 78. One entry for each problem, with path, line and column.
+    File(Vec<String>),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Usage(text) => out.write_str(text),
+            ConfigError::File(problems) => out.write_str(&problems.join("\n")),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -46,6 +46,27 @@ pub struct Tally {
     pub skip: u16,
 }
 
+impl Tally {
+    /// The size of encoded counts, in bytes.
+    pub const SIZE: usize = 8;
+
+    /// The bytes in a message; both ends are the same program on the same machine.
+    pub fn encode(&self) -> [u8; Tally::SIZE] {
+        let mut bytes = [0; Tally::SIZE];
+        let counts = [self.pass, self.warn, self.fail, self.skip];
+        for (slot, count) in bytes.chunks_exact_mut(2).zip(counts) {
+            slot.copy_from_slice(&count.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// The counts in `bytes`.
+    pub fn decode(bytes: [u8; Tally::SIZE]) -> Tally {
+        let count = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        Tally { pass: count(0), warn: count(2), fail: count(4), skip: count(6) }
+    }
+}
+
 /// One message: the whole state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -84,10 +105,7 @@ impl Frame {
         let mut bytes = [0; Frame::SIZE];
         bytes[0] = self.phase as u8;
         bytes[1] = self.outcome as u8;
-        let tally = [self.tally.pass, self.tally.warn, self.tally.fail, self.tally.skip];
-        for (slot, count) in bytes[2..10].chunks_exact_mut(2).zip(tally) {
-            slot.copy_from_slice(&count.to_ne_bytes());
-        }
+        bytes[2..10].copy_from_slice(&self.tally.encode());
         bytes[12..16].copy_from_slice(&self.workload.to_ne_bytes());
         bytes[16..20].copy_from_slice(&self.health_restarts.to_ne_bytes());
         bytes[20..28].copy_from_slice(&self.started.to_ne_bytes());
@@ -97,7 +115,8 @@ impl Frame {
     /// The frame in `bytes`; `None` where these are not one.
     pub fn decode(bytes: &[u8]) -> Option<Frame> {
         let bytes: &[u8; Frame::SIZE] = bytes.try_into().ok()?;
-        let count = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        let mut counts = [0; Tally::SIZE];
+        counts.copy_from_slice(&bytes[2..10]);
         let word = |at: usize| {
             u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
@@ -106,7 +125,7 @@ impl Frame {
         Some(Frame {
             phase: Phase::from_byte(bytes[0])?,
             outcome: Outcome::from_byte(bytes[1])?,
-            tally: Tally { pass: count(2), warn: count(4), fail: count(6), skip: count(8) },
+            tally: Tally::decode(counts),
             workload: word(12),
             health_restarts: word(16),
             started: u64::from_ne_bytes(started),
@@ -123,7 +142,8 @@ impl Phase {
 }
 
 impl Outcome {
-    fn from_byte(byte: u8) -> Option<Outcome> {
+    /// The outcome that this byte of a message stands for.
+    pub fn from_byte(byte: u8) -> Option<Outcome> {
         [Outcome::NotAsked, Outcome::Pending, Outcome::Pass, Outcome::Warn, Outcome::Fail]
             .into_iter()
             .find(|outcome| *outcome as u8 == byte)

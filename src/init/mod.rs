@@ -1,6 +1,29 @@
 //! PID 1: signals, spawn, reap, shutdown, exit code.
 //!
-//! Set-up may fail with a code. The loop may not: it allocates nothing, parses nothing and waits
-//! for nothing but a signal, a deadline it set itself, or room in the health process's socket.
+//! It splits in two. Set-up (`preparation`, `spawn`, `health_process` at its first start) may
+//! fail with a code. The loop (`event_loop`) may not: it parses nothing and waits for nothing
+//! but a signal, a deadline it set itself, or room in the health process's socket. What happens
+//! when is in `stage`, as data.
+//!
+//! Nothing here depends on the parsers, on async code, or on `std::process::Command`: what the
+//! workload starts with is exactly what mak-init was started with.
 
+pub mod clock;
+pub mod drain;
+pub mod event_loop;
+pub mod forward;
 pub mod frame;
+pub mod health_process;
+pub mod mask;
+pub mod pid;
+pub mod preparation;
+pub mod reap;
+pub mod receive;
+pub mod spawn;
+pub mod stage;
+pub mod terminal;
+
+pub use event_loop::run;
+pub use health_process::HealthProcess;
+pub use pid::Pid;
+pub use spawn::Program;

@@ -1,0 +1,408 @@
+//! Lays the layers over each other: defaults < profile < file < environment < flags.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::ConfigError;
+use super::document::{Document, LARGEST};
+use super::profile::{Profile, read_command, read_settings};
+use super::setting::{LogLevel, Origin, Policy, SETTINGS, Values, by_key};
+use super::word;
+
+/// Where configuration and profiles stand in an image.
+pub const FOLDER: &str = "/etc/mak-init";
+/// The configuration file that is read where no other is named.
+pub const FILE: &str = "/etc/mak-init/config.toml";
+/// The variable that names another.
+pub const FILE_VARIABLE: &str = "MAK_INIT_CONFIG";
+
+/// The profiles built into this program: name and text.
+pub const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
+
+/// What was typed and what the environment says.
+pub struct Request<'a> {
+    /// Settings given as flags: row of the table and word.
+    pub flags: Vec<(usize, String)>,
+    /// The file named by `--config`.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: &'a [(OsString, OsString)],
+}
+
+/// How much is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing.
+    Off,
+    /// What every start can afford.
+    Quick,
+    /// Everything.
+    Full,
+}
+
+/// What holds, and where each value came from.
+#[derive(Debug)]
+pub struct Effective {
+    /// The settings.
+    pub values: Values,
+    /// Where each came from, in the order of `SETTINGS`.
+    pub origins: Vec<Origin>,
+    /// The active profile.
+    pub profile: Option<Profile>,
+    /// The command to run when none is typed: from the file, else from the profile.
+    pub command: Option<Vec<String>>,
+    /// How much is verified at a start.
+    pub form: Form,
+    /// What should be said, but stops nothing.
+    pub warnings: Vec<String>,
+}
+
+/// The contents of a configuration file.
+struct File {
+    path: PathBuf,
+    settings: Vec<(usize, String, usize)>,
+    command: Option<Vec<String>>,
+}
+
+/// Reads the files there are and settles every value.
+pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
+    let file = read_file(request)?;
+    let profile = active_profile(request, file.as_ref())?;
+    let mut effective = Effective {
+        values: Values::default(),
+        origins: vec![Origin::Default; SETTINGS.len()],
+        profile: None,
+        command: None,
+        form: Form::Off,
+        warnings: Vec::new(),
+    };
+    if let Some(profile) = &profile {
+        for (row, word, _) in &profile.settings {
+            effective.put(*row, word, Origin::Profile(profile.name.clone())).map_err(in_file)?;
+        }
+        effective.command.clone_from(&profile.command);
+    }
+    if let Some(file) = &file {
+        for (row, word, line) in &file.settings {
+            effective.put(*row, word, Origin::File(file.path.clone(), *line)).map_err(in_file)?;
+        }
+        if file.command.is_some() {
+            effective.command.clone_from(&file.command);
+        }
+    }
+    effective.profile = profile;
+    effective.take_log_level(request);
+    for (row, setting) in SETTINGS.iter().enumerate() {
+        if let Some(word) = text(request, setting.variable)? {
+            effective.put(row, &word, Origin::Environment(setting.variable)).map_err(|why| {
+                ConfigError::Usage(format!("{}: its value {why}", setting.variable))
+            })?;
+        }
+    }
+    for (row, word) in &request.flags {
+        let flag = SETTINGS[*row].flag;
+        effective
+            .put(*row, word, Origin::Flag(flag))
+            .map_err(|why| ConfigError::Usage(format!("--{flag}: {word:?} {why}")))?;
+    }
+    effective.settle_form(request)?;
+    Ok(effective)
+}
+
+impl Effective {
+    fn put(&mut self, row: usize, word: &str, origin: Origin) -> Result<(), String> {
+        (SETTINGS[row].set)(&mut self.values, word)?;
+        self.origins[row] = origin;
+        Ok(())
+    }
+
+    /// `LOG_LEVEL` may belong to the workload, so that a strange word is only a warning.
+    fn take_log_level(&mut self, request: &Request) {
+        let (Some(word), Some(row)) = (value(request, "LOG_LEVEL"), by_key("log.level")) else {
+            return;
+        };
+        let Some(word) = word.to_str().filter(|word| !word.is_empty()) else { return };
+        match LogLevel::parse(word) {
+            Ok(level) => {
+                self.values.log_level = level;
+                self.origins[row] = Origin::Environment("LOG_LEVEL");
+            }
+            Err(_) => self.warnings.push(
+                "LOG_LEVEL is not one of ERROR, WARNING, INFO, DEBUG, TRACE; the level stays"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// How much a start verifies, by `<PREFIX>VERIFY_DEPS` and the policy.
+    fn settle_form(&mut self, request: &Request) -> Result<(), ConfigError> {
+        refuse_a_second_profile(request, self.profile.as_ref())?;
+        let Some(profile) = &self.profile else { return Ok(()) };
+        let variable = profile.verify_variable();
+        let asked = match text(request, &variable)? {
+            None => None,
+            Some(word) => Some(
+                word::switch(&word)
+                    .map_err(|why| ConfigError::Usage(format!("{variable}: its value {why}")))?,
+            ),
+        };
+        if asked == Some(true) && !profile.verifies() {
+            return Err(ConfigError::File(vec![format!(
+                "{variable} asks for verification, but profile {:?} has nothing to verify; \
+                 add [[library]] or [python] to it, or unset the variable",
+                profile.name
+            )]));
+        }
+        self.form = match asked {
+            _ if self.values.verify_policy == Policy::Off => Form::Off,
+            Some(true) => Form::Full,
+            None if profile.verifies() => Form::Quick,
+            Some(false) | None => Form::Off,
+        };
+        if asked == Some(true) && self.form == Form::Off {
+            self.warnings
+                .push(format!("{variable} is set, but the policy off wins: no check is made"));
+        }
+        Ok(())
+    }
+}
+
+fn in_file(why: String) -> ConfigError {
+    ConfigError::File(vec![why])
+}
+
+/// The value of a variable; the last one where there are several, as `getenv` of most shells.
+fn value<'a>(request: &'a Request, name: &str) -> Option<&'a OsStr> {
+    let found = request.environment.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_os_str())
+}
+
+/// The value of a variable of ours, which has to be text.
+fn text(request: &Request, name: &str) -> Result<Option<String>, ConfigError> {
+    match value(request, name) {
+        None => Ok(None),
+        Some(value) => value
+            .to_str()
+            .map(|text| Some(text.to_owned()))
+            .ok_or_else(|| ConfigError::Usage(format!("{name}: the value is not UTF-8 text"))),
+    }
+}
+
+fn read_file(request: &Request) -> Result<Option<File>, ConfigError> {
+    let named = match (&request.file, text(request, FILE_VARIABLE)?) {
+        (Some(path), _) => Some(path.clone()),
+        (None, Some(path)) if !path.is_empty() => Some(PathBuf::from(path)),
+        (None, _) => None,
+    };
+    let path = named.clone().unwrap_or_else(|| PathBuf::from(FILE));
+    let Some(text) = read_text(&path)? else {
+        return match named {
+            None => Ok(None),
+            Some(path) => Err(ConfigError::File(vec![format!(
+                "cannot read {}: there is no such file",
+                path.display()
+            )])),
+        };
+    };
+    let mut document = Document::new(&path, &text);
+    let mut top = document.parse();
+    let command = read_command(&mut document, &mut top);
+    let settings = read_settings(&mut document, &mut top, &[]);
+    top.finish(&mut document);
+    let problems = document.finish();
+    if problems.is_empty() {
+        Ok(Some(File { path, settings, command }))
+    } else {
+        Err(ConfigError::File(problems))
+    }
+}
+
+/// The text of a file; `None` where there is no such file.
+fn read_text(path: &Path) -> Result<Option<String>, ConfigError> {
+    let refused = |why: &dyn std::fmt::Display| {
+        ConfigError::File(vec![format!("cannot read {}: {why}", path.display())])
+    };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refused(&error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| refused(&error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(refused(&format!("it is larger than {LARGEST} bytes")));
+    }
+    String::from_utf8(bytes).map(Some).map_err(|_| refused(&"it is not UTF-8 text"))
+}
+
+/// The profile that is named, else the built-in one whose `<PREFIX>VERIFY_DEPS` is set.
+fn active_profile(request: &Request, file: Option<&File>) -> Result<Option<Profile>, ConfigError> {
+    let row = by_key("profile").unwrap_or_default();
+    let flag = request.flags.iter().rev().find(|(at, _)| *at == row).map(|(_, word)| word.clone());
+    let variable = text(request, SETTINGS[row].variable)?;
+    let from_file =
+        || file?.settings.iter().find(|(at, ..)| *at == row).map(|(_, word, _)| word.clone());
+    match flag.or(variable).or_else(from_file).filter(|name| !name.is_empty()) {
+        Some(name) => load_profile(&name).map(Some),
+        None => built_in_that_is_asked_for(request),
+    }
+}
+
+fn load_profile(name: &str) -> Result<Profile, ConfigError> {
+    if name.contains('/') {
+        let path = Path::new(name);
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        return match read_text(path)? {
+            Some(text) => Profile::read(&stem, path, &text).map_err(ConfigError::File),
+            None => Err(no_such_profile(name, &[name.to_owned()])),
+        };
+    }
+    let path = Path::new(FOLDER).join(format!("{name}.toml"));
+    if let Some(text) = read_text(&path)? {
+        return Profile::read(name, &path, &text).map_err(ConfigError::File);
+    }
+    match BUILT_IN.iter().find(|(known, _)| *known == name) {
+        Some((name, text)) => read_built_in(name, text),
+        None => Err(no_such_profile(
+            name,
+            &[path.display().to_string(), "the profiles built in".to_owned()],
+        )),
+    }
+}
+
+fn no_such_profile(name: &str, looked: &[String]) -> ConfigError {
+    let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    ConfigError::File(vec![format!(
+        "there is no profile {name:?}: looked at {}; built in: {}",
+        looked.join(" and "),
+        known.join(", ")
+    )])
+}
+
+fn read_built_in(name: &str, text: &str) -> Result<Profile, ConfigError> {
+    Profile::read(name, Path::new(&format!("built-in {name}.toml")), text)
+        .map_err(ConfigError::File)
+}
+
+/// Built-in profiles are only parsed where a variable's name says that one may be meant.
+fn built_ins_named_by(request: &Request) -> Result<Vec<Profile>, ConfigError> {
+    let asks = |name: &OsStr| name.as_encoded_bytes().ends_with(b"_VERIFY_DEPS");
+    if !request.environment.iter().any(|(name, _)| asks(name)) {
+        return Ok(Vec::new());
+    }
+    let mut named = Vec::new();
+    for (name, text) in BUILT_IN {
+        let profile = read_built_in(name, text)?;
+        if value(request, &profile.verify_variable()).is_some() {
+            named.push(profile);
+        }
+    }
+    Ok(named)
+}
+
+fn built_in_that_is_asked_for(request: &Request) -> Result<Option<Profile>, ConfigError> {
+    Ok(built_ins_named_by(request)?.into_iter().next())
+}
+
+/// Verification that is asked for is never left out silently: not by another active profile.
+fn refuse_a_second_profile(request: &Request, active: Option<&Profile>) -> Result<(), ConfigError> {
+    for other in built_ins_named_by(request)? {
+        if active.is_some_and(|profile| profile.prefix == other.prefix) {
+            continue;
+        }
+        let variable = other.verify_variable();
+        let word = text(request, &variable)?.unwrap_or_default();
+        let asks = word::switch(&word)
+            .map_err(|why| ConfigError::Usage(format!("{variable}: its value {why}")))?;
+        if asks {
+            return Err(ConfigError::File(vec![format!(
+                "{variable} asks for profile {:?}, but profile {:?} is active; unset one of them",
+                other.name,
+                active.map(|profile| profile.name.as_str()).unwrap_or_default()
+            )]));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Effective, ConfigError> {
+        let environment: Vec<(OsString, OsString)> =
+            variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let flags = flags
+            .iter()
+            .map(|(flag, word)| (super::super::setting::by_flag(flag).unwrap(), word.to_string()))
+            .collect();
+        resolve(&Request { flags, file: None, environment: &environment })
+    }
+
+    fn file(name: &str, text: &str) -> String {
+        let path = std::env::temp_dir().join(format!("mak-config-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_stronger_layer_wins_and_says_so() {
+        let path =
+            file("layers.toml", "grace = \"1s\"\ndrain = \"1s\"\n[log]\nlevel = \"error\"\n");
+        let variables = [("MAK_INIT_CONFIG", path.as_str()), ("MAK_INIT_GRACE", "2s")];
+        let effective = with(&variables, &[("grace", "3s")]).unwrap();
+        assert_eq!(effective.values.grace.as_secs(), 3);
+        assert_eq!(effective.origins[by_key("grace").unwrap()], Origin::Flag("grace"));
+        assert_eq!(effective.origins[by_key("drain").unwrap()], Origin::File(path.into(), 2));
+        assert_eq!(effective.values.log_level, LogLevel::Error);
+        assert_eq!(effective.form, Form::Off);
+    }
+
+    #[test]
+    fn a_built_in_profile_becomes_active_by_its_variable() {
+        for (word, form) in [("1", Form::Full), ("true", Form::Full), ("0", Form::Off)] {
+            let effective = with(&[("IPFS_KIT_VERIFY_DEPS", word)], &[]).unwrap();
+            assert_eq!(effective.profile.unwrap().name, "ipfs-kit");
+            assert_eq!(effective.form, form, "{word}");
+        }
+        let refused = with(&[("IPFS_KIT_VERIFY_DEPS", "maybe")], &[]).unwrap_err();
+        assert!(
+            matches!(refused, ConfigError::Usage(text) if text.contains("IPFS_KIT_VERIFY_DEPS"))
+        );
+        assert_eq!(with(&[("MAK_INIT_PROFILE", "ipfs-kit")], &[]).unwrap().form, Form::Quick);
+        assert!(with(&[("OTHER_VERIFY_DEPS", "1")], &[]).unwrap().profile.is_none());
+    }
+
+    #[test]
+    fn verification_that_is_asked_for_is_never_left_out_silently() {
+        let path = file("empty.toml", "prefix = \"X_\"\n");
+        let profile = [("MAK_INIT_PROFILE", path.as_str()), ("X_VERIFY_DEPS", "1")];
+        assert!(matches!(with(&profile, &[]).unwrap_err(), ConfigError::File(_)));
+        let profile = [("MAK_INIT_PROFILE", path.as_str()), ("IPFS_KIT_VERIFY_DEPS", "1")];
+        assert!(matches!(with(&profile, &[]).unwrap_err(), ConfigError::File(_)));
+        let off = with(&[("IPFS_KIT_VERIFY_DEPS", "1"), ("MAK_INIT_VERIFY", "off")], &[]).unwrap();
+        assert_eq!((off.form, off.warnings.len()), (Form::Off, 1));
+    }
+
+    #[test]
+    fn a_strange_log_level_is_a_warning_and_its_value_is_not_repeated() {
+        let effective = with(&[("LOG_LEVEL", "s3cret")], &[]).unwrap();
+        assert_eq!(effective.warnings.len(), 1);
+        assert!(!effective.warnings[0].contains("s3cret"));
+        let effective = with(&[("LOG_LEVEL", "WARNING")], &[]).unwrap();
+        assert_eq!(effective.values.log_level, LogLevel::Warn);
+        let both = [("LOG_LEVEL", "WARNING"), ("MAK_INIT_LOG_LEVEL", "debug")];
+        assert_eq!(with(&both, &[]).unwrap().values.log_level, LogLevel::Debug);
+    }
+
+    #[test]
+    fn a_named_file_or_profile_has_to_exist() {
+        let missing = [("MAK_INIT_CONFIG", "/nowhere/at/all.toml")];
+        assert!(matches!(with(&missing, &[]).unwrap_err(), ConfigError::File(_)));
+        let ConfigError::File(lines) = with(&[], &[("profile", "ipfs-kat")]).unwrap_err() else {
+            panic!("a missing profile is a configuration error");
+        };
+        assert!(lines[0].contains("ipfs-kit"), "{lines:?}");
+    }
+}

@@ -1,0 +1,125 @@
+//! All clients: accepts connections and bounds how many there are at once. `serve` spawns
+//! [`receive`] as a task.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::connection::converse;
+use super::known::Known;
+
+/// Connections at once.
+const MOST: usize = 64;
+
+/// With all places taken, a newcomer takes the place of the client that has had no answer for
+/// longest, once that is as long as this. A slow client can so delay a probe, but not keep it out.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The pauses after accept failed for want of descriptors or memory: doubled from the first to the
+/// last, so that a lasting want does not spin.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Accepts for ever.
+pub async fn receive(listener: TcpListener, known: Arc<Known>) {
+    let mut crowd = Crowd::new();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        crowd.make_room().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                crowd.admit(stream, known.clone());
+                pause = FIRST_PAUSE;
+            }
+            Err(error) if is_clients_fault(&error) => {}
+            Err(error) => {
+                if pause == FIRST_PAUSE {
+                    tracing::warn!("health: cannot accept a connection: {error}; trying again");
+                }
+                sleep(pause).await;
+                pause = LAST_PAUSE.min(pause * 2);
+            }
+        }
+    }
+}
+
+/// Errors of the one connection, which accept has removed from the queue (`man 2 accept`).
+fn is_clients_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+        || error.raw_os_error() == Some(libc::EPROTO)
+}
+
+struct Crowd {
+    tasks: JoinSet<()>,
+    seats: Vec<Seat>,
+    opened: Instant,
+}
+
+/// The place of one connection.
+struct Seat {
+    task: AbortHandle,
+    /// When its client was last answered, or came: milliseconds since the crowd opened.
+    served: Arc<AtomicU64>,
+}
+
+impl Crowd {
+    fn new() -> Crowd {
+        Crowd { tasks: JoinSet::new(), seats: Vec::with_capacity(MOST), opened: Instant::now() }
+    }
+
+    /// Returns when a place is free.
+    async fn make_room(&mut self) {
+        self.clear_ended();
+        while self.seats.len() >= MOST {
+            let Some(longest) = self.longest_unserved() else { return };
+            let served = self.served_at(longest);
+            let deadline = self.opened + Duration::from_millis(served) + PATIENCE;
+            let nobody_left = timeout_at(deadline, self.tasks.join_next()).await.is_err();
+            // It may have been answered while we waited; then another one is the longest.
+            if nobody_left && self.served_at(longest) == served {
+                self.show_out(longest).await;
+            }
+            self.clear_ended();
+        }
+    }
+
+    async fn show_out(&mut self, seat: usize) {
+        if let Some(seat) = self.seats.get(seat) {
+            seat.task.abort();
+            self.tasks.join_next().await;
+        }
+    }
+
+    fn clear_ended(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        self.seats.retain(|seat| !seat.task.is_finished());
+    }
+
+    fn longest_unserved(&self) -> Option<usize> {
+        (0..self.seats.len()).min_by_key(|seat| self.served_at(*seat))
+    }
+
+    fn served_at(&self, seat: usize) -> u64 {
+        self.seats.get(seat).map_or(0, |seat| seat.served.load(Ordering::Relaxed))
+    }
+
+    fn admit(&mut self, stream: TcpStream, known: Arc<Known>) {
+        let opened = self.opened;
+        let served = Arc::new(AtomicU64::new(since(opened)));
+        let seat = served.clone();
+        let task = self.tasks.spawn(async move {
+            converse(stream, &known, || seat.store(since(opened), Ordering::Relaxed)).await;
+        });
+        self.seats.push(Seat { task, served });
+    }
+}
+
+fn since(opened: Instant) -> u64 {
+    u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

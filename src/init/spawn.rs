@@ -1,0 +1,145 @@
+//! Starting the workload: fork, a process group of its own, the terminal, execve.
+
+#![allow(unsafe_code, reason = "system calls that no crate here wraps")]
+
+use std::ffi::{CStr, CString, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::unistd::{ForkResult, Pid as NixPid, execve, fork, setpgid};
+
+use super::mask::{Inherited, give_back};
+use super::pid::Pid;
+use super::terminal::Terminal;
+
+/// The PATH of execvp(3) where the environment has none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Why a program could not be executed, for the person at the terminal.
+pub struct Refusal {
+    /// 127 where it was not found, 126 otherwise.
+    pub code: u8,
+    /// One line.
+    pub text: String,
+}
+
+/// What becomes the workload.
+pub struct Program {
+    /// Its arguments, the first being its name as typed.
+    pub arguments: Vec<CString>,
+    /// Its environment.
+    pub environment: Vec<CString>,
+    /// The paths that are tried, in this order.
+    pub candidates: Vec<CString>,
+    /// Says why the last of `candidates` that was tried could not be executed. It reads files,
+    /// which `init` does not: it is called in a process that has failed anyway.
+    pub explain: fn(&Program, &CStr, io::Error) -> Refusal,
+}
+
+/// The paths to try for a program of this name: itself where it has a slash, else one in each
+/// folder of PATH (`man 3 execvp`; an empty part is the working directory).
+pub fn candidates(name: &CStr, path: Option<&OsStr>) -> Vec<CString> {
+    let name = name.to_bytes();
+    if name.contains(&b'/') || name.is_empty() {
+        return CString::new(name).into_iter().collect();
+    }
+    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH)).as_bytes();
+    path.split(|byte| *byte == b':')
+        .filter_map(|folder| {
+            let mut candidate = folder.to_vec();
+            if !candidate.is_empty() {
+                candidate.push(b'/');
+            }
+            candidate.extend_from_slice(name);
+            CString::new(candidate).ok()
+        })
+        .collect()
+}
+
+/// Starts the workload. It gets a process group of its own and, where we have it, the
+/// terminal's foreground; signals as we were given them; and our descriptors 0, 1 and 2.
+pub fn spawn(
+    program: &Program,
+    inherited: &Inherited,
+    terminal: Option<&Terminal>,
+) -> io::Result<Pid> {
+    // SAFETY: this process has one thread, so that the child may do whatever we may.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => {
+            // The child does the same; whoever comes first, it is done before either goes on.
+            let _ = setpgid(child, child);
+            Pid::new(child.as_raw()).ok_or_else(|| io::Error::other("fork gave no process id"))
+        }
+        ForkResult::Child => {
+            let _ = setpgid(NixPid::from_raw(0), NixPid::from_raw(0));
+            if let Some(terminal) = terminal {
+                terminal.claim();
+            }
+            let code = become_program(program, inherited);
+            exit_now(code)
+        }
+    }
+}
+
+/// Becomes the program, with signals as they were given to us. Only returns where that is
+/// refused: the reason is then logged, and the result is the exit code for it.
+pub fn become_program(program: &Program, inherited: &Inherited) -> u8 {
+    give_back(inherited);
+    let (candidate, errno) = try_candidates(program);
+    let refusal = (program.explain)(program, candidate, errno.into());
+    tracing::error!("{}", refusal.text);
+    refusal.code
+}
+
+/// Tries each candidate as execvp(3) does, but without its fallback to a shell.
+fn try_candidates(program: &Program) -> (&CStr, Errno) {
+    let mut refused = (program.candidates.first().map_or(c"", CString::as_c_str), Errno::ENOENT);
+    for candidate in &program.candidates {
+        let Err(errno) = execve(candidate, &program.arguments, &program.environment);
+        match errno {
+            // Nothing there. But a file that is there and lacks its interpreter says ENOENT too.
+            Errno::ENOENT | Errno::ENOTDIR => {
+                if refused.1 == Errno::ENOENT && exists(candidate) {
+                    refused = (candidate, errno);
+                }
+            }
+            Errno::EACCES => {
+                if refused.1 != Errno::EACCES {
+                    refused = (candidate, errno);
+                }
+            }
+            _ => return (candidate, errno),
+        }
+    }
+    refused
+}
+
+fn exists(candidate: &CStr) -> bool {
+    rustix::fs::access(candidate, rustix::fs::Access::EXISTS).is_ok()
+}
+
+/// Ends this process without running what std or libc do at exit: they belong to the parent.
+pub fn exit_now(code: u8) -> ! {
+    // SAFETY: _exit(2) takes a number and does not return.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(name: &CStr, path: Option<&str>) -> Vec<String> {
+        let found = candidates(name, path.map(OsStr::new));
+        found.into_iter().map(|path| path.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_name_is_looked_for_in_path_and_a_path_is_not() {
+        assert_eq!(tried(c"sh", Some("/bin:/usr/bin")), ["/bin/sh", "/usr/bin/sh"]);
+        assert_eq!(tried(c"sh", Some(":/bin")), ["sh", "/bin/sh"]);
+        assert_eq!(tried(c"./sh", Some("/bin")), ["./sh"]);
+        assert_eq!(tried(c"", Some("/bin")), [""]);
+        assert!(tried(c"sh", None).contains(&"/bin/sh".to_owned()));
+    }
+}

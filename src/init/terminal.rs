@@ -1,0 +1,42 @@
+//! The terminal's foreground: handed to the workload's process group, taken back at the end.
+
+use std::fs::File;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+
+use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
+
+/// The controlling terminal, where we are its foreground.
+pub struct Terminal {
+    descriptor: File,
+}
+
+impl Terminal {
+    /// The controlling terminal. `None` where there is none, and where another group is its
+    /// foreground: a background job must not take the terminal from its user's shell.
+    pub fn controlling() -> Option<Terminal> {
+        let descriptor = open_dev_tty().or_else(stdin_if_terminal)?;
+        let ours = tcgetpgrp(&descriptor).is_ok_and(|group| group == getpgrp());
+        ours.then_some(Terminal { descriptor })
+    }
+
+    /// Makes the caller's own process group the foreground. TTOU is blocked whenever this is
+    /// called, which is what lets a background group do it (`man 3 tcsetpgrp`).
+    pub fn claim(&self) {
+        // It fails where the terminal has hung up: there is no foreground any more.
+        let _ = tcsetpgrp(&self.descriptor, getpgrp());
+    }
+}
+
+fn open_dev_tty() -> Option<File> {
+    File::options().read(true).write(true).open("/dev/tty").ok()
+}
+
+/// Some containers have a terminal on stdin and no /dev/tty.
+fn stdin_if_terminal() -> Option<File> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return None;
+    }
+    stdin.as_fd().try_clone_to_owned().ok().map(File::from)
+}
