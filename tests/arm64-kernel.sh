@@ -3,23 +3,21 @@
 # no /proc at the start. The code mak-init ends with is read from the kernel's own last words.
 #
 #     scripts/build-static arm64 && tests/arm64-kernel.sh
+#     tests/arm64-kernel.sh fetch       only fills the cache, for a run to come
 #
 # Needs Debian (kernel and emulator are its packages, unpacked and not installed), aarch64-linux-gnu-gcc, python3.
-# MAK_INIT_BIN: another binary. MAK_KERNEL_CACHE: where the 60 MB of packages are kept; without it a folder that is removed.
+# MAK_INIT_BIN: another binary. MAK_KERNEL_CACHE: where the packages are kept unpacked (300 MB).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=tests/arm64-kernel
 binary="${MAK_INIT_BIN:-dist/linux_arm64/mak-init}"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-cache="${MAK_KERNEL_CACHE:-$work/cache}"
+cache="${MAK_KERNEL_CACHE:-${TMPDIR:-/tmp}/mak-init-arm64-kernel}"
 passed=0
 
 fail() { echo "arm64-kernel: $*" >&2; echo "$passed passed, 1 failed"; exit 1; }
 ok() { passed=$((passed + 1)); echo "ok: $*"; }
-
-[ -x "$binary" ] || fail "no $binary: run scripts/build-static arm64"
-command -v aarch64-linux-gnu-gcc >/dev/null || fail "no aarch64-linux-gnu-gcc here: run .ci/setup"
 
 # Each package in one folder of the cache; a folder without the marker is one that was interrupted.
 fetch() {
@@ -73,8 +71,12 @@ expect_line() { grep -q "$2" "$1" || { cat "$1" >&2; fail "the console does not 
 
 fetch_kernel & kernel=$!
 fetch_emulator & emulator=$!
-aarch64-linux-gnu-gcc -static -Os -Wall -Werror -o "$work/workload" "$here/workload.c"
 wait "$kernel"; wait "$emulator"
+[ "${1:-}" != fetch ] || exit 0
+
+[ -x "$binary" ] || fail "no $binary: run scripts/build-static arm64"
+command -v aarch64-linux-gnu-gcc >/dev/null || fail "no aarch64-linux-gnu-gcc here: run .ci/setup"
+aarch64-linux-gnu-gcc -static -Os -Wall -Werror -o "$work/workload" "$here/workload.c"
 python3 "$here/initramfs.py" "$work/initramfs" "$binary" "$work/workload"
 
 boot "$work/first" "/workload"
