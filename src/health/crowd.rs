@@ -20,8 +20,8 @@ const MOST: usize = 64;
 /// longest, once that is as long as this. A slow client can so delay a probe, but not keep it out.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The pauses after accept failed for want of descriptors or memory: doubled from the first to the
-/// last, so that a lasting want does not spin.
+/// The pauses after accept failed for want of descriptors or memory and no client could be shown
+/// out: doubled from the first to the last, so that a lasting want does not spin.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -30,7 +30,7 @@ pub async fn receive(listener: TcpListener, known: Arc<Known>) {
     let mut crowd = Crowd::new();
     let mut pause = FIRST_PAUSE;
     loop {
-        crowd.make_room().await;
+        crowd.make_room(MOST).await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 crowd.admit(stream, known.clone());
@@ -41,8 +41,11 @@ pub async fn receive(listener: TcpListener, known: Arc<Known>) {
                 if pause == FIRST_PAUSE {
                     tracing::warn!("health: cannot accept a connection: {error}; trying again");
                 }
-                sleep(pause).await;
                 pause = LAST_PAUSE.min(pause * 2);
+                // Descriptors or memory are short: one client fewer is what we can do about it.
+                if !crowd.make_room(crowd.seats.len()).await {
+                    sleep(pause).await;
+                }
             }
         }
     }
@@ -73,11 +76,11 @@ impl Crowd {
         Crowd { tasks: JoinSet::new(), seats: Vec::with_capacity(MOST), opened: Instant::now() }
     }
 
-    /// Returns when a place is free.
-    async fn make_room(&mut self) {
+    /// Returns when fewer than `most` places are taken; false where none is that could be freed.
+    async fn make_room(&mut self, most: usize) -> bool {
         self.clear_ended();
-        while self.seats.len() >= MOST {
-            let Some(longest) = self.longest_unserved() else { return };
+        while self.seats.len() >= most {
+            let Some(longest) = self.longest_unserved() else { return false };
             let served = self.served_at(longest);
             let deadline = self.opened + Duration::from_millis(served) + PATIENCE;
             let nobody_left = timeout_at(deadline, self.tasks.join_next()).await.is_err();
@@ -87,6 +90,7 @@ impl Crowd {
             }
             self.clear_ended();
         }
+        true
     }
 
     async fn show_out(&mut self, seat: usize) {

@@ -153,10 +153,12 @@ mod tests {
         }
     }
 
-    fn fork_and_serve(plan: &Plan) -> i32 {
+    /// `prepare` runs in the child first.
+    fn fork_and_serve(plan: &Plan, prepare: fn()) -> i32 {
         // SAFETY: the child calls nothing but serve and _exit; glibc's fork leaves malloc usable.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
+            prepare();
             leave::at_once(serve(plan));
         }
         assert!(pid > 0);
@@ -165,13 +167,17 @@ mod tests {
 
     impl Health {
         fn start(lifetime: Lifetime) -> Health {
+            Health::prepared(lifetime, || {})
+        }
+
+        fn prepared(lifetime: Lifetime, prepare: fn()) -> Health {
             let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let address = listener.local_addr().unwrap();
             let (ours, link) = pair();
             let platform = vec![("architecture", "amd64".to_owned())];
             let version = "0.1.0-test";
             let plan = Plan { listener, link, platform, version, lifetime, keep_stderr: true };
-            let pid = Some(fork_and_serve(&plan));
+            let pid = Some(fork_and_serve(&plan, prepare));
             Health { pid, address, link: Some(ours), plan }
         }
 
@@ -286,7 +292,7 @@ mod tests {
         assert_eq!(health.reap(), 128 + libc::SIGKILL);
         let mut waiting = health.connect();
         waiting.write_all(b"GET /livez HTTP/1.0\r\n\r\n").unwrap();
-        health.pid = Some(fork_and_serve(&health.plan));
+        health.pid = Some(fork_and_serve(&health.plan, || {}));
         assert_eq!(status(&rest(&mut waiting)), 200);
         health.tell(Phase::Running, Outcome::Pass);
         health.wait_for("/readyz", 200);
@@ -428,6 +434,22 @@ mod tests {
             .collect();
         let url = target_from_listen(health.address);
         assert_eq!(probe(&url, Duration::from_secs(4)), Ok(200));
+        drop(slow);
+        assert_eq!(health.status("/livez"), 200);
+    }
+
+    #[test]
+    fn out_of_descriptors_it_lets_slow_clients_go_and_answers_on() {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let health = Health::prepared(Lifetime::UntilLinkCloses, || {
+            let few = Rlimit { current: Some(16), maximum: Some(16) };
+            let _ = setrlimit(Resource::Nofile, few);
+        });
+        health.tell(Phase::Running, Outcome::Pass);
+        health.wait_for("/readyz", 200);
+        let slow: Vec<TcpStream> = (0..60).map(|_| health.connect()).collect();
+        let url = target_from_listen(health.address);
+        assert_eq!(probe(&url, ENOUGH), Ok(200));
         drop(slow);
         assert_eq!(health.status("/livez"), 200);
     }

@@ -22,6 +22,7 @@ pub mod receive;
 pub mod spawn;
 pub mod stage;
 pub mod terminal;
+pub mod title;
 
 pub use event_loop::run;
 pub use health_process::HealthProcess;

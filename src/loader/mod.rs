@@ -1,1 +1,22 @@
-//! loader
+//! Finding shared objects as the dynamic loader of a root would, without running it.
+//!
+//! glibc and musl search differently enough that each has its own file. `verify` and `python`
+//! make one [`Loader`] for a root and ask it for single names ([`Loader::find`]) or for everything
+//! that a file needs ([`Loader::closure`]).
+
+mod cache;
+mod closure;
+mod conf;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod glibc;
+mod musl;
+mod search;
+mod userland;
+mod versions;
+
+pub use cache::{Cache, CacheError, Entry, Hwcap};
+pub use closure::{Closure, Node, Problem};
+pub use conf::directories as conf_directories;
+pub use search::{Candidate, How, Loader, Requester, Resolution};
+pub use userland::{Libc, libc_of_interpreter, root_arch};

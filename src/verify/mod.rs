@@ -1,1 +1,50 @@
-//! verify
+//! Verification: will this image run here, and if not, which file, which name, why, and what to
+//! do? `verify` turns a request into a report. It starts no other program, and it runs in a
+//! process of its own: what it reads is foreign.
+
+pub mod command;
+pub mod library;
+pub mod python;
+pub mod report;
+pub mod request;
+
+use std::ffi::OsStr;
+
+pub use report::{Check, Report, Status, Verdict};
+pub use request::Request;
+
+use crate::loader::{Loader, root_arch};
+use crate::platform::{Arch, Uname, detect};
+
+/// Makes every check of the request.
+pub fn verify(request: &Request) -> Report {
+    let platform = detect(&request.root);
+    let Some(arch) = root_arch(&request.root).or_else(|| Uname::of_this_process().arch()) else {
+        let check = Check::new(
+            "platform.unknown",
+            Status::Fail,
+            platform.uname.machine.clone(),
+            "this architecture is not known: nothing can be said about its files",
+        );
+        return Report::new(platform, vec![check]);
+    };
+    let checks = checks(request, arch);
+    Report::new(platform, checks)
+}
+
+fn checks(request: &Request, arch: Arch) -> Vec<Check> {
+    let library_path = request.surroundings.library_path.as_deref().unwrap_or(OsStr::new(""));
+    let loader = Loader::new(&request.root, arch, library_path);
+    let mut checks: Vec<Check> = request
+        .libraries
+        .iter()
+        .map(|library| library::check(&loader, library, request.full))
+        .collect();
+    if let Some(python) = &request.python {
+        checks.extend(python::check(request, python, &loader));
+    }
+    if let Some(command) = &request.command {
+        checks.push(command::check(request, command, &loader));
+    }
+    checks
+}

@@ -1,0 +1,14 @@
+//! `cargo +nightly fuzz run ld_so_cache`: any bytes as `/etc/ld.so.cache`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mak_init::loader::Cache;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(cache) = Cache::parse(bytes.to_vec()) {
+        assert!(cache.entries().count() <= cache.len());
+        if let Some(name) = cache.entries().find_map(|entry| std::str::from_utf8(entry.name).ok()) {
+            assert!(cache.lookup(name).count() >= 1);
+        }
+    }
+});

@@ -1,0 +1,98 @@
+//! The options that only some subcommands know. Each has an environment twin like a setting's:
+//! `MAK_INIT_` and its name in capitals.
+
+use super::words::Subcommand;
+
+/// A row of the table.
+pub struct OwnOption {
+    /// The long flag, without dashes.
+    pub flag: &'static str,
+    /// What the help calls its value; `None` for a switch.
+    pub value: Option<&'static str>,
+    /// The subcommands that know it.
+    pub of: &'static [Subcommand],
+    /// One line of help.
+    pub help: &'static str,
+}
+
+impl OwnOption {
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        format!("MAK_INIT_{}", self.flag.to_uppercase().replace('-', "_"))
+    }
+}
+
+/// All of them.
+pub const OPTIONS: &[OwnOption] = &[
+    OwnOption {
+        flag: "exec",
+        value: None,
+        of: &[Subcommand::Run],
+        help: "Become the workload instead of staying as its parent: the same as --mode exec",
+    },
+    OwnOption {
+        flag: "library",
+        value: Some("SONAME"),
+        of: &[Subcommand::Verify],
+        help: "A shared library that has to be found; may be repeated",
+    },
+    OwnOption {
+        flag: "requirements",
+        value: Some("FILE"),
+        of: &[Subcommand::Verify],
+        help: "A file of Python requirements that have to be installed; may be repeated",
+    },
+    OwnOption {
+        flag: "python",
+        value: Some("PATH"),
+        of: &[Subcommand::Verify],
+        help: "The interpreter to look at, by name, path, or the folder of a virtual environment",
+    },
+    OwnOption {
+        flag: "root",
+        value: Some("DIR"),
+        of: &[Subcommand::Verify, Subcommand::Platform],
+        help: "The folder to take as the root filesystem, of any architecture",
+    },
+    OwnOption {
+        flag: "full",
+        value: None,
+        of: &[Subcommand::Verify],
+        help: "Check everything, not only what every start can afford",
+    },
+    OwnOption {
+        flag: "command",
+        value: Some("ARG…"),
+        of: &[Subcommand::Verify],
+        help: "A command that has to be able to start; takes the rest of the line",
+    },
+    OwnOption {
+        flag: "report",
+        value: Some("FILE"),
+        of: &[Subcommand::Verify],
+        help: "Also write the report to this file, as JSON",
+    },
+    OwnOption {
+        flag: "format",
+        value: Some("FORMAT"),
+        of: &[Subcommand::Verify, Subcommand::Platform, Subcommand::Config],
+        help: "text or json; platform also knows env",
+    },
+    OwnOption {
+        flag: "url",
+        value: Some("URL"),
+        of: &[Subcommand::Healthcheck],
+        help: "The endpoint to ask, instead of the one this container is configured to have",
+    },
+    OwnOption {
+        flag: "timeout",
+        value: Some("TIME"),
+        of: &[Subcommand::Healthcheck],
+        help: "How long the whole probe may take (10s)",
+    },
+];
+
+/// The row of this flag.
+pub fn by_flag(flag: &str) -> Option<&'static OwnOption> {
+    OPTIONS.iter().find(|option| option.flag == flag)
+}

@@ -1,0 +1,463 @@
+//! Running a workload: the steps of a start in their order (docs/architecture.md), then the
+//! loop of PID 1, or in exec mode the workload itself.
+
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::words::Words;
+use super::{Started, code, configuration, logs, refuse, usage};
+use crate::config::resolve::Form;
+use crate::config::{Effective, Mode, Policy, Profile};
+use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
+use crate::health;
+use crate::init::event_loop::Run;
+use crate::init::frame::{Frame, Outcome, Phase, Tally};
+use crate::init::health_process::{HealthProcess, Kinship};
+use crate::init::mask::{Inherited, Mask, take_over};
+use crate::init::pid::is_init;
+use crate::init::preparation::{Findings, Preparation, prepare};
+use crate::init::receive::Signals;
+use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
+use crate::init::terminal::Terminal;
+use crate::init::title::Title;
+use crate::init::{self, clock};
+use crate::platform::{Uname, prefixed_variables, variables};
+use crate::verify::{self, Report, Status, Verdict};
+
+/// The environment as names and values.
+type Environment = Vec<(OsString, OsString)>;
+
+/// Runs the workload; the result is the exit code.
+pub fn run(started: &Started, words: Words) -> u8 {
+    let effective = match configuration(started, &words) {
+        Ok(effective) => effective,
+        Err(error) => return refuse(&error),
+    };
+    let Some(command) = command(words, &effective) else {
+        return usage(
+            "there is no command to run; name one: mak-init [OPTIONS] [--] COMMAND [ARG…]",
+        );
+    };
+    logs::start(effective.values.log_level, effective.values.log_format);
+    for warning in &effective.warnings {
+        tracing::warn!("{warning}");
+    }
+    let inherited = match take_over() {
+        Ok(inherited) => inherited,
+        Err(error) => return failed("cannot block signals", &error),
+    };
+    let signals = match Signals::open() {
+        Ok(signals) => signals,
+        Err(error) => return failed("cannot receive signals", &error),
+    };
+    let uname = Uname::of_this_process();
+    let environment = workload_environment(started, effective.profile.as_ref(), &uname);
+    let start =
+        Start { effective: &effective, command, environment, inherited, title: started.title };
+    match start.health_plan(&uname) {
+        Ok(None) => start.go(signals, None),
+        Ok(Some(plan)) => start.go(signals, Some(&plan)),
+        Err(code) => code,
+    }
+}
+
+/// The command that was typed, else the configured one.
+fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
+    if !words.command.is_empty() {
+        return Some(words.command);
+    }
+    let configured = effective.command.as_ref()?;
+    Some(configured.iter().map(OsString::from).collect())
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> u8 {
+    tracing::error!("{what}: {error}");
+    code::FAILED
+}
+
+/// The environment as it was given, with the profile's defaults where nothing is set, and with
+/// the platform's variables.
+fn workload_environment(
+    started: &Started,
+    profile: Option<&Profile>,
+    uname: &Uname,
+) -> Environment {
+    let mut environment = started.environment.clone();
+    if let Some(profile) = profile {
+        for (name, value) in &profile.environment {
+            if find(&environment, name).is_none() {
+                set(&mut environment, name, value.as_ref());
+            }
+        }
+        for entry in &profile.directories {
+            if find(&environment, &entry.variable).is_none_or(OsStr::is_empty) {
+                set(&mut environment, &entry.variable, entry.default.as_os_str());
+            }
+        }
+        for (name, value) in prefixed_variables(&profile.prefix, uname) {
+            set(&mut environment, &name, value.as_ref());
+        }
+    }
+    for (name, value) in variables(uname) {
+        set(&mut environment, name, value.as_ref());
+    }
+    environment
+}
+
+fn find<'e>(environment: &'e Environment, name: &str) -> Option<&'e OsStr> {
+    environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
+}
+
+fn set(environment: &mut Environment, name: &str, value: &OsStr) {
+    match environment.iter_mut().find(|(known, _)| known == name) {
+        Some((_, old)) => *old = value.to_owned(),
+        None => environment.push((name.into(), value.to_owned())),
+    }
+}
+
+/// What the health process is made from.
+struct HealthPlan {
+    listener: std::net::TcpListener,
+    platform: Vec<(&'static str, String)>,
+    lifetime: health::Lifetime,
+    title: Title,
+}
+
+impl HealthPlan {
+    /// In the health process.
+    fn serve(&self, link: OwnedFd) -> i32 {
+        self.title.replace("mak-init: health");
+        let listener = match self.listener.try_clone() {
+            Ok(listener) => listener,
+            Err(error) => {
+                return i32::from(failed("health: cannot take the listening socket", &error));
+            }
+        };
+        health::serve(&health::Plan {
+            listener,
+            link,
+            platform: self.platform.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            lifetime: self.lifetime,
+            keep_stderr: true,
+        })
+    }
+}
+
+/// A start, once everything that was typed and configured has been read.
+struct Start<'a> {
+    effective: &'a Effective,
+    command: Vec<OsString>,
+    environment: Environment,
+    inherited: Inherited,
+    title: Title,
+}
+
+impl Start<'_> {
+    /// Opens the endpoint, if one is configured. One that cannot be opened stops the start
+    /// only where it is required: the error is then the exit code.
+    fn health_plan(&self, uname: &Uname) -> Result<Option<HealthPlan>, u8> {
+        let Some(address) = self.effective.values.listen else { return Ok(None) };
+        let lifetime = match self.effective.values.mode {
+            Mode::Supervise => health::Lifetime::UntilLinkCloses,
+            Mode::Exec => health::Lifetime::WithParent,
+        };
+        match health::bind(address) {
+            Ok(listener) => Ok(Some(HealthPlan {
+                listener,
+                platform: vec![
+                    ("platform", uname.platform()),
+                    ("machine", uname.machine.clone()),
+                    ("kernel", uname.release.clone()),
+                ],
+                lifetime,
+                title: self.title,
+            })),
+            Err(error) if self.effective.values.health_required => {
+                Err(failed("the health endpoint is required", &error))
+            }
+            Err(error) => {
+                tracing::warn!("{error}; going on without a health endpoint");
+                Ok(None)
+            }
+        }
+    }
+
+    fn go(&self, signals: Signals, plan: Option<&HealthPlan>) -> u8 {
+        let serve = |link: OwnedFd, _: u32| plan.map_or(0, |plan| plan.serve(link));
+        let mut health = match plan.map(|_| self.start_health(&serve)) {
+            None => None,
+            Some(Ok(health)) => Some(health),
+            Some(Err(code)) => return code,
+        };
+        if let Err(code) = self.prepare(&signals, health.as_mut()) {
+            if let Some(health) = &mut health {
+                health.tell(Phase::Failed, None);
+                health.end();
+            }
+            return code;
+        }
+        match self.effective.values.mode {
+            Mode::Exec => self.become_workload(health),
+            Mode::Supervise => self.supervise(signals, health),
+        }
+    }
+
+    fn start_health<'s>(
+        &self,
+        serve: &'s dyn Fn(OwnedFd, u32) -> i32,
+    ) -> Result<HealthProcess<'s>, u8> {
+        let kinship = match self.effective.values.mode {
+            Mode::Supervise => Kinship::Child,
+            Mode::Exec => Kinship::Unseen,
+        };
+        HealthProcess::start(serve, kinship, Frame::starting(clock::boot_milliseconds()))
+            .map_err(|error| failed("cannot start the health process", &error))
+    }
+
+    /// Makes the directories and verifies, in a child. The error is the exit code.
+    fn prepare(&self, signals: &Signals, health: Option<&mut HealthProcess>) -> Result<(), u8> {
+        let form = self.effective.form;
+        let directories = match self.directories() {
+            Ok(directories) if directories.is_empty() && form == Form::Off => return Ok(()),
+            Ok(directories) => directories,
+            Err(code) => return Err(code),
+        };
+        let mut health = health;
+        if let Some(health) = health.as_mut().filter(|_| form != Form::Off) {
+            health.note_verification(Outcome::Pending, Tally::default());
+            health.tell(Phase::Verifying, None);
+        }
+        let stop = Mask::of(&self.effective.values.stop_signals);
+        let deadline = self.effective.values.verify_deadline;
+        let work = || self.make_and_verify(&directories);
+        let preparation = prepare(signals, stop, deadline, health.as_deref_mut(), &work);
+        let result = self.judge(&preparation);
+        if let Some(health) = health {
+            let (outcome, tally) = match &preparation {
+                Preparation::Done(findings) => (findings.outcome, findings.tally),
+                _ if form == Form::Off => (Outcome::NotAsked, Tally::default()),
+                _ if result.is_ok() => (Outcome::Warn, Tally::default()),
+                _ => (Outcome::Fail, Tally::default()),
+            };
+            health.note_verification(outcome, tally);
+        }
+        result
+    }
+
+    /// The profile's directories where the environment puts them.
+    fn directories(&self) -> Result<Vec<Directory>, u8> {
+        let Some(profile) = &self.effective.profile else { return Ok(Vec::new()) };
+        let place = |variable: &str| find(&self.environment, variable).unwrap_or_default();
+        Ok(profile
+            .directories
+            .iter()
+            .map(|entry| Directory {
+                variable: entry.variable.clone(),
+                path: PathBuf::from(place(&entry.variable)),
+                mode: entry.mode,
+                owner: entry.owner.map(|(uid, gid)| Owner { uid: Some(uid), gid }),
+                access: if entry.read_only { Access::ReadOnly } else { Access::ReadWrite },
+            })
+            .collect())
+    }
+
+    /// In the child.
+    fn make_and_verify(&self, directories: &[Directory]) -> Findings {
+        self.title.replace("mak-init: verify");
+        let mut findings =
+            Findings { code: 0, outcome: Outcome::NotAsked, tally: Tally::default() };
+        for directory in directories {
+            if let Err(error) = prepare_directory(directory) {
+                tracing::error!("{error}");
+                findings.code = code::FAILED;
+            }
+        }
+        let Some(profile) = self.effective.profile.as_ref().filter(|_| findings.code == 0) else {
+            return findings;
+        };
+        if self.effective.form == Form::Off {
+            return findings;
+        }
+        let full = self.effective.form == Form::Full;
+        let request = verify::Request::of_profile(profile, full, &self.environment);
+        let report = verify::verify(&request);
+        findings.tally = tally(&report);
+        (findings.code, findings.outcome) = self.tell(&report);
+        findings
+    }
+
+    /// Says what was found; the code is 0 to go on.
+    fn tell(&self, report: &Report) -> (u8, Outcome) {
+        let warns = self.effective.values.verify_policy == Policy::Warn;
+        for check in report.failed() {
+            if warns {
+                tracing::warn!("{check}");
+            } else {
+                tracing::error!("{check}");
+            }
+        }
+        let wanting: Vec<&str> = report.warned().map(|check| check.subject.as_str()).collect();
+        for check in report.warned() {
+            tracing::debug!("{check}");
+        }
+        match report.verdict {
+            Verdict::Pass => (0, Outcome::Pass),
+            Verdict::Warn => {
+                tracing::info!("verified; optional and wanting: {}", wanting.join(", "));
+                (0, Outcome::Warn)
+            }
+            Verdict::Fail if warns => (0, Outcome::Warn),
+            Verdict::Fail => (code::NOT_VERIFIED, Outcome::Fail),
+        }
+    }
+
+    /// What the preparation means for the start. The error is the exit code.
+    fn judge(&self, preparation: &Preparation) -> Result<(), u8> {
+        let why = match preparation {
+            Preparation::Done(findings) if findings.code == 0 => return Ok(()),
+            Preparation::Done(findings) if findings.code == code::NOT_VERIFIED => {
+                tracing::error!(
+                    "verification failed ({} of the required checks): the workload is not started; \
+                     set MAK_INIT_VERIFY=warn to start it all the same",
+                    findings.tally.fail
+                );
+                return Err(findings.code);
+            }
+            Preparation::Done(findings) => return Err(findings.code),
+            Preparation::Stopped(signal) => return Err(128 | signal.number() as u8),
+            Preparation::NotStarted(error) => format!("no process can be made for it: {error}"),
+            Preparation::TookTooLong => {
+                format!("it took longer than {:?}", self.effective.values.verify_deadline)
+            }
+            Preparation::Crashed(ended) => format!("it crashed ({ended:?})"),
+        };
+        if self.effective.form == Form::Off {
+            return Err(failed("cannot make the directories", &why));
+        }
+        if self.effective.values.verify_policy == Policy::Warn {
+            tracing::warn!("verification came to no result: {why}");
+            return Ok(());
+        }
+        tracing::error!(
+            "verification came to no result: {why}; the workload is not started; \
+             set MAK_INIT_VERIFY=warn to start it all the same"
+        );
+        Err(code::NOT_VERIFIED)
+    }
+
+    fn program(&self) -> Option<Program> {
+        let text = |word: &OsString| CString::new(word.clone().into_vec()).ok();
+        let arguments: Vec<CString> = self.command.iter().map(text).collect::<Option<_>>()?;
+        let environment = self
+            .environment
+            .iter()
+            .filter_map(|(name, value)| {
+                let mut entry = name.clone();
+                entry.push("=");
+                entry.push(value);
+                CString::new(entry.into_vec()).ok()
+            })
+            .collect();
+        let candidates = candidates(arguments.first()?, find(&self.environment, "PATH"));
+        Some(Program { arguments, environment, candidates, explain })
+    }
+
+    fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
+        let Some(program) = self.program() else { return code::FAILED };
+        let code = become_program(&program, &self.inherited);
+        if let Some(mut health) = health {
+            health.tell(Phase::Failed, None);
+            health.end();
+        }
+        code
+    }
+
+    fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
+        let Some(program) = self.program() else { return code::FAILED };
+        if !is_init() {
+            // Orphans of the workload come to us then; refused, they go where they always went.
+            let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        }
+        let terminal = Terminal::controlling();
+        let workload = match spawn(&program, &self.inherited, terminal.as_ref()) {
+            Ok(workload) => workload,
+            Err(error) => return failed("cannot make a process for the workload", &error),
+        };
+        drop(program);
+        init::run(Run {
+            workload,
+            signals,
+            stop_signals: Mask::of(&self.effective.values.stop_signals),
+            grace: self.effective.values.grace,
+            drain: self.effective.values.drain,
+            health,
+            terminal,
+        })
+    }
+}
+
+/// The report's counts, as they are sent to PID 1.
+fn tally(report: &Report) -> Tally {
+    let count = |status| u16::try_from(report.count(status)).unwrap_or(u16::MAX);
+    Tally {
+        pass: count(Status::Pass),
+        warn: count(Status::Warn),
+        fail: count(Status::Fail),
+        skip: count(Status::Skip),
+    }
+}
+
+/// Says why the program was refused.
+fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusal {
+    let path = |candidate: &'_ CStr| Path::new(OsStr::from_bytes(candidate.to_bytes())).to_owned();
+    let paths: Vec<PathBuf> = program.candidates.iter().map(|candidate| path(candidate)).collect();
+    let named_by_path = program.arguments.first().is_some_and(|a| a.to_bytes().contains(&b'/'));
+    let folders: Vec<&Path> = match named_by_path {
+        true => Vec::new(),
+        false => paths.iter().filter_map(|path| path.parent()).collect(),
+    };
+    let (code, text) = verify::command::explain(&path(candidate), &folders, error);
+    Refusal { code, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_is_never_overridden_and_an_empty_directory_takes_its_default() {
+        let text = "prefix = \"X_\"\n[environment]\nA = \"1\"\nB = \"2\"\n\
+                    [[directory]]\nvariable = \"X_DATA\"\ndefault = \"/data\"\n";
+        let profile = Profile::read("x", std::path::Path::new("x"), text).unwrap();
+        let given = [("B", ""), ("X_DATA", ""), ("X_ARCH", "old"), ("C", "3")];
+        let started = Started {
+            arguments: Vec::new(),
+            environment: given.map(|(name, value)| (name.into(), value.into())).into(),
+            title: crate::init::title::Title::none(),
+        };
+        let uname = Uname {
+            sysname: "Linux".to_owned(),
+            machine: "armv7l".to_owned(),
+            release: "6.1".to_owned(),
+        };
+        let environment = workload_environment(&started, Some(&profile), &uname);
+        for (name, value) in [
+            ("A", "1"),
+            ("B", ""),
+            ("C", "3"),
+            ("X_DATA", "/data"),
+            ("X_PLATFORM", "Linux"),
+            ("X_ARCH", "armv7l"),
+            ("X_ARCH_NORMALIZED", "arm"),
+            ("MAK_PLATFORM", "linux/arm/v7"),
+            ("MAK_ARCH", "arm/v7"),
+        ] {
+            assert_eq!(find(&environment, name), Some(OsStr::new(value)), "{name}");
+        }
+        assert_eq!(environment.iter().filter(|(name, _)| name == "X_ARCH").count(), 1);
+        assert!(environment[0].0.as_bytes() == b"B", "the order is kept");
+    }
+}

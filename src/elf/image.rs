@@ -1,0 +1,235 @@
+//! An ELF file seen through its segments: bytes and strings at virtual addresses.
+//!
+//! Two windows of [`WINDOW`] bytes are held, one for tables and one for strings, so that neither
+//! a string table of 100 MiB nor a sparse file costs memory.
+
+use std::fs::File;
+
+use super::ElfError;
+use super::bytes::Bytes;
+use super::identity::{Class, Endian, HEADER, Identity, header, read_up_to};
+
+/// Bytes held of each of the two regions being read.
+const WINDOW: usize = 8 * 1024;
+/// The longest string that is read; the kernel's longest path is 4096, RUNPATHs hold several.
+const LONGEST_STRING: usize = 64 * 1024;
+/// Bytes of all strings together that one file may hand out.
+const MOST_STRING_BYTES: usize = 1024 * 1024;
+/// Bytes of program headers, the limit that Linux sets (`load_elf_phdrs`, fs/binfmt_elf.c).
+const MOST_PROGRAM_HEADER_BYTES: usize = 64 * 1024;
+
+/// A program header, as far as it matters here.
+#[derive(Clone, Copy)]
+pub(super) struct Segment {
+    pub kind: u32,
+    pub offset: u64,
+    pub address: u64,
+    pub size: u64,
+}
+
+/// PT_LOAD.
+const LOAD: u32 = 1;
+
+pub(super) struct Image<'f> {
+    pub identity: Identity,
+    pub segments: Vec<Segment>,
+    file: &'f File,
+    length: u64,
+    tables: Window,
+    strings: Window,
+    string_bytes: usize,
+}
+
+/// A stretch of the file held in memory.
+#[derive(Default)]
+struct Window {
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// The held bytes from `offset` on; empty where it lies outside.
+    fn from(&self, offset: u64) -> &[u8] {
+        let skip = offset.checked_sub(self.offset).and_then(|skip| usize::try_from(skip).ok());
+        skip.and_then(|skip| self.bytes.get(skip..)).unwrap_or_default()
+    }
+
+    fn fill(&mut self, file: &File, offset: u64, size: usize) -> std::io::Result<()> {
+        self.bytes.resize(size, 0);
+        let got = read_up_to(file, &mut self.bytes, offset)?;
+        self.bytes.truncate(got);
+        self.offset = offset;
+        Ok(())
+    }
+}
+
+impl<'f> Image<'f> {
+    /// Reads the file header and the program headers, and checks that the segments that are to be
+    /// loaded lie inside the file.
+    pub fn open(file: &'f File) -> Result<Image<'f>, ElfError> {
+        let (identity, header) = header(file)?;
+        let length = file.metadata()?.len();
+        let segments = segments(file, &identity, &header, length)?;
+        for segment in segments.iter().filter(|segment| segment.kind == LOAD) {
+            inside(segment.offset, segment.size, length, "a loaded segment")?;
+        }
+        Ok(Image {
+            identity,
+            segments,
+            file,
+            length,
+            tables: Window::default(),
+            strings: Window::default(),
+            string_bytes: 0,
+        })
+    }
+
+    pub fn segment(&self, kind: u32) -> Option<Segment> {
+        self.segments.iter().copied().find(|segment| segment.kind == kind)
+    }
+
+    pub fn wide(&self) -> bool {
+        self.identity.class == Class::Bits64
+    }
+
+    /// `size` bytes (at most [`WINDOW`]) at the file offset `offset`.
+    pub fn table(
+        &mut self,
+        offset: u64,
+        size: usize,
+        what: &'static str,
+    ) -> Result<Bytes<'_>, ElfError> {
+        inside(offset, size as u64, self.length, what)?;
+        if self.tables.from(offset).len() < size {
+            self.tables.fill(self.file, offset, WINDOW)?;
+        }
+        let held = self.tables.from(offset);
+        let bytes = held.get(..size).ok_or(ElfError::Truncated {
+            what,
+            end: offset.saturating_add(size as u64),
+            length: self.length,
+        })?;
+        Ok(Bytes { bytes, endian: self.identity.endian })
+    }
+
+    /// The zero-terminated string at the file offset `offset`, up to `end`. Bytes that are not
+    /// UTF-8 are replaced: such a name can be shown, not found.
+    pub fn string(
+        &mut self,
+        offset: u64,
+        end: u64,
+        what: &'static str,
+    ) -> Result<String, ElfError> {
+        let room = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let room = room.min(LONGEST_STRING);
+        for size in [WINDOW, LONGEST_STRING] {
+            let held = self.strings.from(offset);
+            let held = &held[..held.len().min(room)];
+            if let Some(length) = held.iter().position(|&byte| byte == 0) {
+                let text = String::from_utf8_lossy(&held[..length]).into_owned();
+                return self.counted(text);
+            }
+            self.strings.fill(self.file, offset, size)?;
+        }
+        let held = self.strings.from(offset);
+        let held = &held[..held.len().min(room)];
+        match held.iter().position(|&byte| byte == 0) {
+            Some(length) => {
+                let text = String::from_utf8_lossy(&held[..length]).into_owned();
+                self.counted(text)
+            }
+            None if room == LONGEST_STRING && held.len() == room => {
+                Err(ElfError::TooLarge { what, limit: LONGEST_STRING as u64 })
+            }
+            None => Err(ElfError::Truncated { what, end: end.max(offset), length: self.length }),
+        }
+    }
+
+    /// Where in the file the byte at a virtual address is.
+    pub fn offset_of(&self, address: u64, what: &'static str) -> Result<u64, ElfError> {
+        let covers = |segment: &&Segment| {
+            segment.kind == LOAD
+                && address.checked_sub(segment.address).is_some_and(|skip| skip < segment.size)
+        };
+        let segment =
+            self.segments.iter().find(covers).ok_or(ElfError::Unmapped { what, address })?;
+        segment
+            .offset
+            .checked_add(address - segment.address)
+            .ok_or(ElfError::Unmapped { what, address })
+    }
+
+    fn counted(&mut self, text: String) -> Result<String, ElfError> {
+        self.string_bytes += text.len();
+        if self.string_bytes > MOST_STRING_BYTES {
+            let limit = MOST_STRING_BYTES as u64;
+            return Err(ElfError::TooLarge { what: "the length of all names", limit });
+        }
+        Ok(text)
+    }
+}
+
+fn inside(offset: u64, size: u64, length: u64, what: &'static str) -> Result<(), ElfError> {
+    let end = offset.saturating_add(size);
+    if end > length { Err(ElfError::Truncated { what, end, length }) } else { Ok(()) }
+}
+
+/// Offsets of the fields that matter in one program header of each class (gABI, chapter 5).
+struct Layout {
+    entry: usize,
+    offset: usize,
+    address: usize,
+    size: usize,
+}
+
+const LAYOUT_32: Layout = Layout { entry: 32, offset: 4, address: 8, size: 16 };
+const LAYOUT_64: Layout = Layout { entry: 56, offset: 8, address: 16, size: 32 };
+
+fn segments(
+    file: &File,
+    identity: &Identity,
+    header: &[u8; HEADER],
+    length: u64,
+) -> Result<Vec<Segment>, ElfError> {
+    let wide = identity.class == Class::Bits64;
+    let layout = if wide { LAYOUT_64 } else { LAYOUT_32 };
+    let endian: Endian = identity.endian;
+    let fields = Bytes { bytes: header, endian };
+    let (start, sizes) = if wide { (32, 54) } else { (28, 42) };
+    let (Some(start), Some(entry), Some(count)) =
+        (fields.word(start, wide), fields.u16(sizes), fields.u16(sizes + 2))
+    else {
+        return Err(ElfError::NotElf);
+    };
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if usize::from(entry) != layout.entry {
+        let what = "the size of a program header (e_phentsize)";
+        return Err(ElfError::Invalid { what, value: entry.into() });
+    }
+    let size = layout.entry * usize::from(count);
+    if size > MOST_PROGRAM_HEADER_BYTES {
+        let what = "the number of program headers (e_phnum)";
+        return Err(ElfError::Invalid { what, value: count.into() });
+    }
+    inside(start, size as u64, length, "the table of program headers")?;
+    let mut bytes = vec![0; size];
+    let got = read_up_to(file, &mut bytes, start)?;
+    bytes.truncate(got);
+    let table = Bytes { bytes: &bytes, endian };
+    let at = |index: usize| {
+        let base = index * layout.entry;
+        Some(Segment {
+            kind: table.u32(base)?,
+            offset: table.word(base + layout.offset, wide)?,
+            address: table.word(base + layout.address, wide)?,
+            size: table.word(base + layout.size, wide)?,
+        })
+    };
+    (0..usize::from(count)).map(at).collect::<Option<Vec<_>>>().ok_or(ElfError::Truncated {
+        what: "the table of program headers",
+        end: start.saturating_add(size as u64),
+        length,
+    })
+}
