@@ -33,8 +33,9 @@ fetch() {
 fetch_kernel() {
     # The package without a version in its name points to the newest that has one.
     local newest
+    apt-cache show linux-image-cloud-arm64:arm64 >/dev/null 2>&1 || apt-get update -qq
     newest="$(apt-cache depends linux-image-cloud-arm64:arm64 | sed -n 's/^ *Depends: \(linux-image-[0-9][^:]*\).*/\1/p')"
-    [ -n "$newest" ] || fail "no kernel for arm64 is known: dpkg --add-architecture arm64 && apt-get update"
+    [ -n "$newest" ] || fail "no kernel for arm64 is known: run .ci/setup"
     fetch kernel "$newest:arm64"
 }
 
