@@ -270,9 +270,16 @@ impl Start<'_> {
         let mut findings =
             Findings { code: 0, outcome: Outcome::NotAsked, tally: Tally::default() };
         for directory in directories {
-            if let Err(error) = prepare_directory(directory) {
-                tracing::error!("{error}");
-                findings.code = code::FAILED;
+            match prepare_directory(directory) {
+                Ok(prepared) => {
+                    for note in prepared.notes {
+                        tracing::warn!("{}: {note}", directory.variable);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!("{error}");
+                    findings.code = code::FAILED;
+                }
             }
         }
         let Some(profile) = self.effective.profile.as_ref().filter(|_| findings.code == 0) else {

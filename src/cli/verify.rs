@@ -94,6 +94,10 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
     if files.is_empty() && named.is_none() {
         return Ok(());
     }
+    for file in &files {
+        std::fs::File::open(file)
+            .map_err(|error| usage(&format!("--requirements: cannot read {file}: {error}")))?;
+    }
     let python = request.python.get_or_insert_with(|| PythonCheck {
         interpreter: None,
         requires: None,

@@ -73,6 +73,7 @@ pub fn read(arguments: impl Iterator<Item = OsString>) -> Result<Words, String> 
     loop {
         if words.subcommand == Subcommand::Run && next_is(&mut parser, "--") {
             words.command = rest(&mut parser)?.split_off(1);
+            refuse_an_empty_command(words.command.first())?;
             break;
         }
         let Some(argument) = parser.next().map_err(|error| error.to_string())? else { break };
@@ -178,12 +179,19 @@ fn take_word(words: &mut Words, parser: &mut Parser, word: OsString) -> Result<(
         words.subcommand = *subcommand;
         return Ok(());
     }
-    if word.is_empty() {
-        return Err("the command is an empty word; name a program".to_owned());
-    }
+    refuse_an_empty_command(Some(&word))?;
     words.command.push(word);
     words.command.extend(rest(parser)?);
     Ok(())
+}
+
+fn refuse_an_empty_command(first: Option<&OsString>) -> Result<(), String> {
+    match first {
+        Some(word) if word.is_empty() => {
+            Err("the command is an empty word; name a program".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn take_option(words: &mut Words, parser: &mut Parser, flag: &str) -> Result<(), String> {
@@ -316,6 +324,7 @@ mod tests {
             &["verify", "--command"],
             &["--exec=1", "x"],
             &[""],
+            &["--", ""],
         ] {
             assert!(words(typed).is_err(), "{typed:?}");
         }

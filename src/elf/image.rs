@@ -159,7 +159,8 @@ impl<'f> Image<'f> {
             .ok_or(ElfError::Unmapped { what, address })
     }
 
-    fn counted(&mut self, text: String) -> Result<String, ElfError> {
+    /// A string that is handed out counts, and each copy of it.
+    pub fn counted(&mut self, text: String) -> Result<String, ElfError> {
         self.string_bytes += text.len();
         if self.string_bytes > MOST_STRING_BYTES {
             let limit = MOST_STRING_BYTES as u64;

@@ -72,7 +72,7 @@ impl Object {
         let names = self.needed.iter().chain(&self.defined_versions).map(|name| EACH + name.len());
         let required = self.required_versions.iter();
         let required = required.map(|one| EACH + one.file.len() + one.version.len());
-        names.chain(required).sum()
+        std::mem::size_of::<Object>() + names.chain(required).sum::<usize>()
     }
 
     /// Whether the default folders are left out for what this file needs (DF_1_NODEFLIB).
@@ -375,6 +375,39 @@ mod tests {
             let error = read(&open(&folder, "lib")).unwrap_err().to_string();
             assert!(error.contains(expected), "{at}: {error}");
         }
+    }
+
+    #[test]
+    fn a_long_name_that_is_needed_many_times_over_does_not_multiply() {
+        let folder = Folder::new("multiplied");
+        let mut bytes = big_endian();
+        let mut put = |at: usize, word: u32| {
+            bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
+        };
+        // DT_VERNEED at 256, right behind the strings, which now reach to the end of the file.
+        for (at, word) in [(68, 80_000), (100, 56), (148, 70_000)] {
+            put(at, word);
+        }
+        for (at, word) in
+            [(160, 0x6fff_fffe), (164, 0x1100), (168, 0x6fff_ffff), (172, 1), (176, 0)]
+        {
+            put(at, word);
+        }
+        let entries: u32 = 100;
+        let name = 16 + 16 * entries + 64;
+        let mut add = |word: u32| bytes.extend(word.to_be_bytes());
+        [0x0001_0000 + entries, name, 16, 0].into_iter().for_each(&mut add);
+        for _ in 0..entries {
+            [0, 0, 1, 16].into_iter().for_each(&mut add);
+        }
+        bytes.resize(bytes.len() + 60_000, b'x');
+        bytes.resize(80_000, 0);
+        folder.write("lib", bytes);
+        let error = read(&open(&folder, "lib")).unwrap_err();
+        assert!(
+            matches!(error, ElfError::TooLarge { what: "the length of all names", .. }),
+            "{error}"
+        );
     }
 
     proptest! {

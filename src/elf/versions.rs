@@ -1,7 +1,7 @@
 //! Symbol versions: which ones a file needs from which other file, and which ones it defines.
 //!
-//! Both tables are lists linked by relative offsets (LSB Core, "Symbol Versioning"), so a broken
-//! file may send the reader anywhere or around in circles: the count of steps is bounded.
+//! Both tables are lists linked by relative offsets (LSB Core, "Symbol Versioning"), and entries
+//! of a broken file may overlap, so that a small file announces very many: steps are bounded.
 
 use super::ElfError;
 use super::image::Image;
@@ -51,7 +51,7 @@ impl Strings {
     }
 }
 
-/// Counts steps down to an error, so that a circle ends.
+/// Counts steps down to an error.
 struct Steps(usize);
 
 impl Steps {
@@ -96,7 +96,8 @@ pub(super) fn required(
             };
             let version = strings.get(image, name.into(), "the name of a needed version")?;
             let weak = flags & WEAK != 0;
-            found.push(RequiredVersion { file: file.clone(), version, weak });
+            let file = image.counted(file.clone())?;
+            found.push(RequiredVersion { file, version, weak });
             if next == 0 {
                 break;
             }

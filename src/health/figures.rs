@@ -1,5 +1,8 @@
 //! Numbers that only `/health` shows, read when it is asked for: the workload's from its `/proc`
 //! entry, the host's from sysinfo. Where /proc is hidden or not mounted they are absent.
+//!
+//! Measured (static glibc build, once): the first request for `/health` adds 268 KiB of resident
+//! memory, 20 KiB of it anonymous, the rest pages of the program itself; later ones add nothing.
 
 use procfs::WithCurrentSystemInfo;
 use procfs::process::Process;

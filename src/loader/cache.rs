@@ -13,6 +13,10 @@ use crate::platform::Arch;
 /// The largest cache that is read. A full desktop has 200 KiB.
 pub const MOST_BYTES: u64 = 8 * 1024 * 1024;
 
+/// The longest path that the kernel takes (PATH_MAX). Without it, very many entries that share one
+/// very long string would take very long.
+const LONGEST_STRING: usize = 4096;
+
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
 const OLD_HEADER: usize = 16;
 const OLD_ENTRY: usize = 12;
@@ -213,6 +217,7 @@ impl Cache {
 
     fn string(&self, base: usize, offset: u32) -> Option<&[u8]> {
         let rest = self.bytes.get(base.checked_add(offset as usize)?..)?;
+        let rest = &rest[..rest.len().min(LONGEST_STRING)];
         let length = rest.iter().position(|&byte| byte == 0)?;
         Some(&rest[..length])
     }
@@ -465,6 +470,9 @@ mod tests {
             Cache::parse(many).unwrap_err(),
             CacheError::Truncated { entries: u32::MAX, .. }
         ));
+        let long = "x".repeat(LONGEST_STRING);
+        let long = Cache::parse(new_cache(&[(3, 0, "liba.so.1", &long)], false, &[])).unwrap();
+        assert_eq!(long.entries().count(), 0);
         // An entry whose strings lie outside is left out, the others are kept.
         let mut outside = new_cache(&TWO, false, &[]);
         outside[NEW_HEADER + 8..NEW_HEADER + 12].copy_from_slice(&u32::MAX.to_le_bytes());

@@ -59,8 +59,8 @@ pub enum Problem {
     Unresolved {
         /// The name that is needed.
         name: String,
-        /// The file that needs it.
-        needed_by: PathBuf,
+        /// The file that needs it; `None` for the name that was asked for.
+        needed_by: Option<PathBuf>,
         /// What came of the search; never `Found`.
         resolution: Resolution,
     },
@@ -114,7 +114,10 @@ impl fmt::Display for Problem {
                 )
             }
             Problem::Unresolved { name, needed_by, resolution } => {
-                write!(out, "{} needs {name}, ", needed_by.display())?;
+                match needed_by {
+                    Some(path) => write!(out, "{} needs {name}, which", path.display())?,
+                    None => out.write_str(name)?,
+                }
                 unresolved(out, resolution)
             }
             Problem::Version { version, name, path, needed_by, highest, weak } => {
@@ -148,11 +151,13 @@ impl std::error::Error for Problem {}
 
 fn unresolved(out: &mut fmt::Formatter<'_>, resolution: &Resolution) -> fmt::Result {
     match resolution {
-        Resolution::Found { file, .. } => write!(out, "found at {}", file.path.display()),
-        Resolution::Missing { .. } => out.write_str("which is not found"),
-        Resolution::Broken { path, reason } => write!(out, "but {} {reason}", path.display()),
+        Resolution::Found { file, .. } => write!(out, " is {}", file.path.display()),
+        Resolution::Missing { .. } => out.write_str(" is not found"),
+        Resolution::Broken { path, reason } => {
+            write!(out, " cannot be loaded: {} {reason}", path.display())
+        }
         Resolution::WrongMachine { candidates, .. } => {
-            out.write_str("which is found for another machine only:")?;
+            out.write_str(" is found for another machine only:")?;
             for (index, file) in candidates.iter().enumerate() {
                 let comma = if index == 0 { "" } else { "," };
                 write!(out, "{comma} {} is for {}", file.path.display(), file.identity)?;
@@ -249,9 +254,9 @@ impl<'l, 'a> Walk<'l, 'a> {
         match self.loader.find(name, None) {
             Resolution::Found { file, how, .. } => Some((file.path, how)),
             resolution => {
-                let needed_by = PathBuf::from("the caller");
                 let name = name.to_owned();
-                self.closure.problems.push(Problem::Unresolved { name, needed_by, resolution });
+                let problem = Problem::Unresolved { name, needed_by: None, resolution };
+                self.closure.problems.push(problem);
                 None
             }
         }
@@ -318,8 +323,7 @@ impl<'l, 'a> Walk<'l, 'a> {
     }
 
     fn read(&self, path: &Path) -> Result<Rc<Object>, ElfError> {
-        let file = self.loader.root.open(path)?;
-        elf::read(&file).map(Rc::new)
+        self.loader.read(path)
     }
 
     fn add(&mut self, path: PathBuf, how: How, needed_by: Option<usize>, object: Rc<Object>) {
@@ -357,13 +361,12 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     fn need(&mut self, index: usize, name: &str) {
         let resolution = self.loader().find_for(name, &self.chain(index));
-        let needed_by = || self.closure.nodes[index].path.clone();
         let (path, how) = match resolution {
             Resolution::Found { file, how, .. } => (file.path, how),
             resolution => {
                 let problem = Problem::Unresolved {
                     name: name.to_owned(),
-                    needed_by: needed_by(),
+                    needed_by: Some(self.closure.nodes[index].path.clone()),
                     resolution,
                 };
                 self.closure.problems.push(problem);
@@ -627,6 +630,6 @@ mod tests {
             "{text}"
         );
         assert!(matches!(closure(&root, "/lib/liba.so").problems[..], [Problem::Mismatch { .. }]));
-        assert_eq!(texts(&closure(&root, "libnone.so")).len(), 1);
+        assert_eq!(texts(&closure(&root, "libnone.so")), ["libnone.so is not found"]);
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! [`Loader`] is made once for a root; the order of the search is in `glibc.rs` and `musl.rs`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::cache::{self, Cache};
 use super::userland::{Libc, loader_of};
@@ -16,6 +19,8 @@ use crate::platform::{Arch, Root};
 const CACHE: &str = "/etc/ld.so.cache";
 /// Folders that a [`Resolution::Missing`] names at most.
 const MOST_SEARCHED: usize = 64;
+/// Bytes of memory that remembered objects may take, about.
+const MOST_REMEMBERED: usize = 16 * 1024 * 1024;
 /// Parts of one search path that are looked at; the rest of a longer one is ignored.
 pub(super) const MOST_PARTS: usize = 1024;
 
@@ -34,6 +39,15 @@ pub struct Loader<'a> {
     pub(super) cache: Option<Cache>,
     /// What was wrong with the loader's own files.
     pub(super) notes: Vec<String>,
+    /// What was read already: the libc is needed by every file of a root.
+    objects: RefCell<Memory>,
+}
+
+/// Objects by their path on this machine, as long as there is room.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    objects: HashMap<PathBuf, Rc<Object>>,
+    bytes: usize,
 }
 
 /// The file that needs another one.
@@ -165,7 +179,17 @@ impl<'a> Loader<'a> {
             Libc::Musl => (musl::default_folders(root, arch), None),
         };
         let library_path = split(library_path.as_bytes(), separators);
-        Loader { root, arch, libc, program, library_path, default_folders, cache, notes }
+        Loader {
+            root,
+            arch,
+            libc,
+            program,
+            library_path,
+            default_folders,
+            cache,
+            notes,
+            objects: RefCell::default(),
+        }
     }
 
     /// The same loader for a program that asks for the interpreter at `path`.
@@ -233,6 +257,22 @@ impl<'a> Loader<'a> {
         let (path, identity) = self.program.clone()?;
         let file = Candidate { path, identity };
         Some(Resolution::Found { file, how: How::Itself, skipped: Vec::new() })
+    }
+
+    /// Reads the object at a path inside the root, or remembers it.
+    pub(super) fn read(&self, path: &Path) -> Result<Rc<Object>, ElfError> {
+        let host = self.root.locate(path)?;
+        if let Some(object) = self.objects.borrow().objects.get(&host) {
+            return Ok(Rc::clone(object));
+        }
+        let object = Rc::new(elf::read(&self.root.open(path)?)?);
+        let mut memory = self.objects.borrow_mut();
+        let bytes = memory.bytes + object.weight() + host.as_os_str().len();
+        if bytes <= MOST_REMEMBERED {
+            memory.bytes = bytes;
+            memory.objects.insert(host, Rc::clone(&object));
+        }
+        Ok(object)
     }
 
     /// Whether a file is for the machine that the loader is for.

@@ -280,9 +280,12 @@ mod tests {
     }
 
     #[test]
-    fn the_facts_of_this_process_name_a_program_and_its_machine() {
+    fn this_process_is_emulated_if_the_program_behind_it_is_for_another_machine() {
         let facts = collect(&Uname::of_this_process(), None, None);
-        assert!(facts.program.is_some_and(|program| program.is_absolute()));
+        assert!(facts.program.as_deref().is_some_and(Path::is_absolute));
+        let built_for = facts.built_for.map(Arch::elf_machine);
         assert!(facts.program_machine.is_some());
+        assert_eq!(judge(&facts).is_some(), facts.program_machine != built_for, "{facts:?}");
+        println!("{:?}", judge(&facts));
     }
 }

@@ -202,7 +202,8 @@ pub fn check(request: &Request, command: &[OsString], loader: &Loader) -> Check 
         ),
         Some(first) => {
             let message = format!("{} cannot be loaded: {first}", path.display());
-            Check::new("command.closure", Status::Fail, subject, message).evidence(problems)
+            Check::new("command.closure", Status::Fail, subject, message)
+                .evidence(problems[1..].to_vec())
         }
     }
 }

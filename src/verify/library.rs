@@ -30,7 +30,8 @@ pub fn check(loader: &Loader, library: &LibraryCheck, full: bool) -> Check {
                 }
                 Some(first) => {
                     let message = format!("found at {path}, but it cannot be loaded: {first}");
-                    Check::new("lib.closure", failed, soname, message).evidence(problems)
+                    Check::new("lib.closure", failed, soname, message)
+                        .evidence(problems[1..].to_vec())
                 }
             }
         }

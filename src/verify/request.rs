@@ -57,6 +57,7 @@ pub struct Surroundings {
     pub library_path: Option<OsString>,
     pub python_path: Option<OsString>,
     pub virtual_env: Option<PathBuf>,
+    pub home: Option<PathBuf>,
     pub python_version: Option<String>,
 }
 
@@ -72,6 +73,8 @@ impl Surroundings {
             library_path: value("LD_LIBRARY_PATH"),
             python_path: value("PYTHONPATH"),
             virtual_env: value("VIRTUAL_ENV").map(PathBuf::from),
+            // PYTHONNOUSERSITE takes the user's own folder out of sys.path (`man 1 python`).
+            home: value("HOME").filter(|_| value("PYTHONNOUSERSITE").is_none()).map(PathBuf::from),
             python_version: value("PYTHON_VERSION").and_then(|text| text.into_string().ok()),
         }
     }

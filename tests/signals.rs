@@ -1,0 +1,94 @@
+//! Every signal that can be forwarded is, with its value, as PID 1 and beside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed step is a failed test"
+)]
+
+mod harness;
+
+use harness::{Launch, Place, Running, only_on_this_machine};
+
+/// KILL and STOP cannot be caught; CHLD is about children, and mak-init's own.
+const NEVER: [i32; 3] = [libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD];
+
+fn listening(place: Place) -> Running {
+    // A long grace: four of the signals ask for a stop, and the workload has more to see.
+    let launch = Launch::at(place).arguments(&["--grace", "1h"]);
+    let mut running = launch.workload(&["print-signals", "15"]).start();
+    running.line("ready");
+    running
+}
+
+#[test]
+fn every_signal_is_forwarded_by_pid_1_and_beside() {
+    let last = if only_on_this_machine("qemu-user refuses signal 64") { 64 } else { 63 };
+    for place in Place::BOTH {
+        let mut running = listening(place);
+        let forwarded = (1..=last).filter(|number| !NEVER.contains(number));
+        for number in forwarded.filter(|number| *number != libc::SIGTERM) {
+            running.signal(number);
+            running.line(&format!("sig {number} "));
+        }
+        running.signal(libc::SIGTERM);
+        running.line("sig 15 ");
+        running.end().expect(0);
+    }
+}
+
+#[test]
+fn a_queued_signal_keeps_its_value() {
+    for place in Place::BOTH {
+        let mut running = listening(place);
+        for (number, value) in [(40, 7), (34, 4_000_000_000), (libc::SIGUSR1, 1)] {
+            running.queue(number, value);
+            running.line(&format!("sig {number} value {value} "));
+        }
+        running.signal(libc::SIGTERM);
+        running.end().expect(0);
+    }
+}
+
+#[test]
+fn a_burst_of_queued_signals_arrives_complete_and_in_order() {
+    for place in Place::BOTH {
+        let mut running = listening(place);
+        for value in 0..100 {
+            running.queue(40, value);
+        }
+        for value in 0..100 {
+            running.line(&format!("sig 40 value {value} "));
+        }
+        running.signal(libc::SIGTERM);
+        running.end().expect(0);
+    }
+}
+
+#[test]
+fn a_signal_sent_before_the_workload_runs_is_not_lost() {
+    for place in Place::BOTH {
+        let launch = Launch::at(place).blocked(&[libc::SIGUSR1]);
+        let mut running = launch.workload(&["print-signals", "15"]).start();
+        running.signal(libc::SIGUSR1);
+        running.line("sig 10 ");
+        running.signal(libc::SIGTERM);
+        running.end().expect(0);
+    }
+}
+
+#[test]
+fn a_stop_list_of_ones_own_replaces_the_usual_one() {
+    for place in Place::BOTH {
+        let launch = Launch::at(place).arguments(&["--stop-signals", "USR2", "--grace", "200ms"]);
+        let mut running = launch.workload(&["print-signals", "64"]).start();
+        running.line("ready");
+        for number in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, 37] {
+            running.signal(number);
+            running.line(&format!("sig {number} "));
+        }
+        running.signal(libc::SIGUSR2);
+        running.line("sig 12 ");
+        running.end().expect(137);
+    }
+}

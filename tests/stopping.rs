@@ -1,0 +1,129 @@
+//! A stop: the signal is forwarded, the grace period runs, then KILL, then what is left is drained.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed step is a failed test"
+)]
+
+mod harness;
+
+use std::time::{Duration, Instant};
+
+use harness::{Launch, Place, processes};
+
+const STOP_SIGNALS: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, 37];
+
+#[test]
+fn a_workload_that_ignores_term_is_killed_after_the_grace_period() {
+    for place in Place::BOTH {
+        let launch = Launch::at(place).arguments(&["--grace", "300ms"]);
+        let mut running = launch.workload(&["ignore-term"]).start();
+        running.line("ready");
+        let asked = Instant::now();
+        running.signal(libc::SIGTERM);
+        running.said("killing it");
+        assert!(asked.elapsed() >= Duration::from_millis(300), "{:?}", asked.elapsed());
+        running.end().expect(137).one_line(&["workload", "300ms", "killing"]);
+    }
+}
+
+#[test]
+fn each_of_the_four_stop_signals_begins_the_grace_period() {
+    for place in Place::BOTH {
+        for number in STOP_SIGNALS {
+            let launch = Launch::at(place).arguments(&["--grace", "50ms"]);
+            let mut running = launch.workload(&["print-signals", "0"]).start();
+            running.line("ready");
+            running.signal(number);
+            running.line(&format!("sig {number} "));
+            running.end().expect(137).one_line(&["killing"]);
+        }
+    }
+}
+
+#[test]
+fn other_signals_begin_nothing() {
+    for place in Place::BOTH {
+        let launch = Launch::at(place).arguments(&["--grace", "1ms"]);
+        let mut running = launch.workload(&["print-signals", "64"]).start();
+        running.line("ready");
+        for number in [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH, 38] {
+            for _ in 0..3 {
+                running.signal(number);
+                running.line(&format!("sig {number} "));
+            }
+        }
+        running.signal(libc::SIGTERM);
+        running.end().expect(137);
+    }
+}
+
+#[test]
+fn a_workload_that_ends_in_time_is_not_waited_for_any_longer() {
+    for place in Place::BOTH {
+        let launch = Launch::at(place).arguments(&["--grace", "1h", "--drain", "1h"]);
+        let mut running = launch.workload(&["print-signals", "15"]).start();
+        running.line("ready");
+        running.signal(libc::SIGTERM);
+        let ended = running.end();
+        ended.expect(0);
+        assert_eq!(ended.stderr, "");
+    }
+}
+
+#[test]
+fn what_the_workload_leaves_is_asked_to_end_and_its_code_survives() {
+    for place in Place::BOTH {
+        let launch = Launch::at(place).arguments(&["--drain", "1h"]);
+        let ended = launch.workload(&["leave-child", "42", "polite"]).start().end();
+        ended.expect(42);
+        assert!(ended.text().contains("the child that was left has TERM"), "{place:?}");
+        assert_eq!(ended.stderr, "");
+    }
+}
+
+#[test]
+fn what_does_not_end_when_asked_is_killed() {
+    for place in Place::BOTH {
+        let launch = Launch::at(place).arguments(&["--drain", "200ms"]);
+        let mut running = launch.workload(&["leave-child", "42", "stubborn"]).start();
+        let left = running.line("left ");
+        let left: i32 = left.trim_start_matches("left ").parse().unwrap();
+        running.line("the child that was left has TERM");
+        let ended = running.end();
+        ended.expect(42).one_line(&["200ms", "killing"]);
+        if place == Place::Beside {
+            assert_eq!(processes::state(left), None, "process {left} is gone");
+        }
+    }
+}
+
+#[test]
+fn a_stop_of_a_stubborn_workload_with_a_stubborn_child_ends_both() {
+    for place in Place::BOTH {
+        let script = "trap '' TERM; (trap '' TERM; exec sleep 1000) & echo ready; \
+                      while :; do wait; done";
+        let launch = Launch::at(place).arguments(&["--grace", "200ms", "--drain", "200ms"]);
+        let mut running = launch.arguments(&["--", "/bin/sh", "-c", script]).start();
+        running.line("ready");
+        running.signal(libc::SIGTERM);
+        let ended = running.end();
+        ended.expect(137).says(&["killing it", "killing them"]);
+        assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_stop_while_the_workload_is_stopped_still_ends_by_kill() {
+    for place in Place::BOTH {
+        let launch = Launch::at(place).arguments(&["--grace", "200ms"]);
+        let script = "echo ready; kill -STOP $$; exit 3";
+        let mut running = launch.arguments(&["--", "/bin/sh", "-c", script]).start();
+        running.line("ready");
+        let workload = processes::children(running.pid())[0];
+        running.until("the stop", |_| processes::state(workload) == Some('T'));
+        running.signal(libc::SIGTERM);
+        running.end().expect(137).one_line(&["killing"]);
+    }
+}
