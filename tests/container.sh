@@ -21,6 +21,8 @@ becomes_healthy_and_answers() {
     options=(-p 127.0.0.1::8080)
     start quickstart
     wait_healthy
+    # The endpoint speaks of mak-init and the workload's process; the service opens its own port a little later.
+    wait_log "Running on"
     local port answer
     port="$(docker port "$container" 8080 | head -1 | sed 's/.*://')"
     answer="$(python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())' \

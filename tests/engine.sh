@@ -94,9 +94,15 @@ wait_healthy() {
     done
 }
 
+# Reads the log as it is written; a container that ends closes it.
 wait_log() {
-    timeout "$start_limit" docker logs -f "$container" 2>&1 | grep -q -m1 "$1" ||
-        fail "the log does not show: $1"
+    local log follower found=0
+    exec {log}< <(exec timeout "$start_limit" docker logs -f "$container" 2>&1)
+    follower=$!
+    grep -q -m1 -- "$1" <&"$log" || found=$?
+    exec {log}<&-
+    kill "$follower" 2>/dev/null || true
+    [ "$found" -eq 0 ] || fail "the log does not show: $1"
 }
 
 exit_code() { docker inspect -f '{{.State.ExitCode}}' "$container"; }
