@@ -80,6 +80,7 @@ struct Loop<'a> {
     target: Option<Pid>,
     /// The workload is suspended: it would not see a signal that asks it to end.
     suspended: bool,
+    woken: bool,
     began: Moment,
     starts: u32,
     limit: Option<Moment>,
@@ -90,6 +91,8 @@ struct Loop<'a> {
     /// The signal that asked for a stop, and what the workload is told.
     asked: Signal,
     told: Arrival,
+    /// The stop signals that have come so far.
+    heard: Mask,
     hurried: bool,
     counts: Counts,
 }
@@ -106,6 +109,7 @@ pub fn run(run: Run) -> u8 {
         time_up: None,
         target: None,
         suspended: false,
+        woken: false,
         began: now,
         starts: 0,
         out_of_time: false,
@@ -114,6 +118,7 @@ pub fn run(run: Run) -> u8 {
         ended: Ended::Code(0),
         asked: Signal::TERM,
         told: term,
+        heard: Mask::of(&[]),
         hurried: false,
         counts: Counts::default(),
     };
@@ -187,6 +192,7 @@ impl Loop<'_> {
         match self.stage {
             Stage::Starting | Stage::Running | Stage::Restarting => {
                 self.asked = asked;
+                self.heard = Mask::of(&[asked]);
                 self.told = match self.run.stop_signal {
                     Some(signal) => Arrival { signal, value: None, ..told },
                     None => told,
@@ -200,11 +206,14 @@ impl Loop<'_> {
                     (false, false) => Event::DelayAsked,
                 });
             }
-            Stage::Delaying | Stage::Stopping if is_impatience(asked) => {
+            Stage::Delaying | Stage::Stopping if is_impatience(asked) && self.heard.has(asked) => {
                 self.hurried = self.stage == Stage::Stopping;
                 self.happen(Event::HurryAsked);
             }
-            _ => self.pass_on(&told),
+            _ => {
+                self.heard = self.heard.and(asked);
+                self.pass_on(&told);
+            }
         }
     }
 
@@ -231,7 +240,10 @@ impl Loop<'_> {
         loop {
             match next_change() {
                 Change::Ended(pid, ended) => self.has_ended(pid, ended),
-                Change::Stopped(pid) if Some(pid) == self.target => self.suspended = true,
+                Change::Stopped(pid) if Some(pid) == self.target => {
+                    self.suspended = true;
+                    self.wake();
+                }
                 Change::Continued(pid) if Some(pid) == self.target => self.suspended = false,
                 Change::Stopped(pid) => {
                     if let Some(health) = &mut self.run.health {
@@ -376,7 +388,16 @@ impl Loop<'_> {
         self.tell_health(Phase::Stopping);
         let told = self.told;
         self.pass_on(&told);
-        if let Some(target) = self.target.filter(|_| self.suspended) {
+        self.wake();
+    }
+
+    /// Lets a suspended workload hear that it is to end. Once: it may suspend itself again.
+    fn wake(&mut self) {
+        if self.stage != Stage::Stopping || !self.suspended || self.woken {
+            return;
+        }
+        if let Some(target) = self.target {
+            self.woken = true;
             send_group(target, Signal::CONT);
         }
     }
@@ -446,7 +467,8 @@ fn is_ours(arrival: &Arrival) -> bool {
         || (arrival.signal == Signal::PIPE && arrival.sender == std::process::id())
 }
 
-/// Sent a second time, these say that the grace period is over.
+/// Sent a second time, these say that the grace period is over. One after the other does not:
+/// programs that pass on whatever they get send both.
 fn is_impatience(signal: Signal) -> bool {
     [Signal::TERM, Signal::INT].contains(&signal)
 }
