@@ -30,7 +30,7 @@ use crate::platform::{Uname, prefixed_variables, variables};
 use crate::verify::{self, Report, Status, Verdict};
 
 /// The environment as names and values.
-type Environment = Vec<(OsString, OsString)>;
+pub type Environment = Vec<(OsString, OsString)>;
 
 /// Runs the workload; the result is the exit code.
 pub fn run(started: &Started, words: Words) -> u8 {
@@ -80,7 +80,7 @@ pub fn run(started: &Started, words: Words) -> u8 {
 }
 
 /// The command that was typed, else the configured one.
-fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
+pub fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
     if !words.command.is_empty() {
         return Some(words.command);
     }
@@ -95,7 +95,7 @@ fn failed(what: &str, error: &dyn std::fmt::Display) -> u8 {
 
 /// The environment as it was given, with the profile's defaults where nothing is set, and with
 /// the platform's variables.
-fn workload_environment(
+pub fn workload_environment(
     started: &Started,
     profile: Option<&Profile>,
     uname: &Uname,
@@ -458,7 +458,13 @@ fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusa
         true => Vec::new(),
         false => paths.iter().filter_map(|path| path.parent()).collect(),
     };
-    let (code, text) = verify::command::explain(&path(candidate), &folders, error);
+    let attempt = verify::command::Attempt {
+        path: &path(candidate),
+        folders: &folders,
+        arguments: &program.arguments,
+        environment: &program.environment,
+    };
+    let (code, text) = verify::command::explain(&attempt, error);
     Refusal { code, text }
 }
 
