@@ -14,7 +14,7 @@ use crate::directories::{Access, Directory, Owner, prepare as prepare_directory}
 use crate::health;
 use crate::init::event_loop::Run;
 use crate::init::frame::{Frame, Outcome, Phase, Tally};
-use crate::init::health_process::{HealthProcess, Kinship};
+use crate::init::health_process::{HealthProcess, Kinship, Serve};
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
@@ -30,8 +30,8 @@ use crate::verify::{self, Report, Status, Verdict};
 type Environment = Vec<(OsString, OsString)>;
 
 /// Runs the workload; the result is the exit code.
-pub fn run(started: &Started, words: Words) -> u8 {
-    let effective = match configuration(started, &words) {
+pub fn run(started: Started, words: Words) -> u8 {
+    let effective = match configuration(&started, &words) {
         Ok(effective) => effective,
         Err(error) => return refuse(&error),
     };
@@ -53,12 +53,20 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Err(error) => return failed("cannot receive signals", &error),
     };
     let uname = Uname::of_this_process();
-    let environment = workload_environment(started, effective.profile.as_ref(), &uname);
+    let environment = workload_environment(&started, effective.profile.as_ref(), &uname);
     let start =
         Start { effective: &effective, command, environment, inherited, title: started.title };
-    match start.health_plan(&uname) {
-        Ok(None) => start.go(signals, None),
-        Ok(Some(plan)) => start.go(signals, Some(&plan)),
+    let plan = match start.health_plan(&uname) {
+        Ok(plan) => plan,
+        Err(code) => return code,
+    };
+    let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
+    let run = start.set_up(signals, plan.is_some().then_some(&serve));
+    // What the loop does not need is dead when it begins, so that its memory goes back.
+    drop(start);
+    drop((effective, started, uname));
+    match run {
+        Ok(run) => init::run(run),
         Err(code) => code,
     }
 }
@@ -185,30 +193,26 @@ impl Start<'_> {
         }
     }
 
-    fn go(&self, signals: Signals, plan: Option<&HealthPlan>) -> u8 {
-        let serve = |link: OwnedFd, _: u32| plan.map_or(0, |plan| plan.serve(link));
-        let mut health = match plan.map(|_| self.start_health(&serve)) {
+    /// All that comes before the loop. The error is the exit code.
+    fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Run<'s>, u8> {
+        let mut health = match serve {
             None => None,
-            Some(Ok(health)) => Some(health),
-            Some(Err(code)) => return code,
+            Some(serve) => Some(self.start_health(serve)?),
         };
         if let Err(code) = self.prepare(&signals, health.as_mut()) {
             if let Some(health) = &mut health {
                 health.tell(Phase::Failed, None);
                 health.end();
             }
-            return code;
+            return Err(code);
         }
         match self.effective.values.mode {
-            Mode::Exec => self.become_workload(health),
+            Mode::Exec => Err(self.become_workload(health)),
             Mode::Supervise => self.supervise(signals, health),
         }
     }
 
-    fn start_health<'s>(
-        &self,
-        serve: &'s dyn Fn(OwnedFd, u32) -> i32,
-    ) -> Result<HealthProcess<'s>, u8> {
+    fn start_health<'s>(&self, serve: Serve<'s>) -> Result<HealthProcess<'s>, u8> {
         let kinship = match self.effective.values.mode {
             Mode::Supervise => Kinship::Child,
             Mode::Exec => Kinship::Unseen,
@@ -382,19 +386,21 @@ impl Start<'_> {
         code
     }
 
-    fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
-        let Some(program) = self.program() else { return code::FAILED };
+    /// Starts the workload.
+    fn supervise<'s>(
+        &self,
+        signals: Signals,
+        health: Option<HealthProcess<'s>>,
+    ) -> Result<Run<'s>, u8> {
+        let program = self.program().ok_or(code::FAILED)?;
         if !is_init() {
             // Orphans of the workload come to us then; refused, they go where they always went.
             let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         }
         let terminal = Terminal::controlling();
-        let workload = match spawn(&program, &self.inherited, terminal.as_ref()) {
-            Ok(workload) => workload,
-            Err(error) => return failed("cannot make a process for the workload", &error),
-        };
-        drop(program);
-        init::run(Run {
+        let workload = spawn(&program, &self.inherited, terminal.as_ref())
+            .map_err(|error| failed("cannot make a process for the workload", &error))?;
+        Ok(Run {
             workload,
             signals,
             stop_signals: Mask::of(&self.effective.values.stop_signals),

@@ -13,6 +13,7 @@ use super::forward::{forward, send};
 use super::frame::Phase;
 use super::health_process::HealthProcess;
 use super::mask::Mask;
+use super::memory::give_back;
 use super::pid::Pid;
 use super::reap::{Change, Ended, next_change};
 use super::receive::{Arrival, Signals};
@@ -64,6 +65,7 @@ pub fn run(run: Run) -> u8 {
         asked_by: Signal::TERM,
     };
     state.tell_health(Phase::Running);
+    give_back();
     while state.stage != Stage::Over {
         state.wait();
         state.take_signals();
