@@ -16,13 +16,13 @@ use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::event_loop::Run;
 use crate::init::forward::Rewrites;
 use crate::init::frame::{Frame, Outcome, Phase, Tally};
-use crate::init::health_process::{HealthProcess, Kinship};
+use crate::init::health_process::{HealthProcess, Kinship, Serve};
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
 use crate::init::restart::Restarts;
-use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
+use crate::init::spawn::{Program, Refusal, become_program, candidates};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
@@ -33,12 +33,12 @@ use crate::verify::{self, Report, Status, Verdict};
 pub type Environment = Vec<(OsString, OsString)>;
 
 /// Runs the workload; the result is the exit code.
-pub fn run(started: &Started, words: Words) -> u8 {
-    let effective = match configuration(started, &words) {
+pub fn run(started: Started, words: Words) -> u8 {
+    let effective = match configuration(&started, &words) {
         Ok(effective) => effective,
         Err(error) => return refuse(&error),
     };
-    let pause = match words.switch(started, "pause") {
+    let pause = match words.switch(&started, "pause") {
         Ok(pause) => pause,
         Err(why) => return usage(&why),
     };
@@ -63,7 +63,7 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Err(error) => return failed("cannot receive signals", &error),
     };
     let uname = Uname::of_this_process();
-    let environment = workload_environment(started, effective.profile.as_ref(), &uname);
+    let environment = workload_environment(&started, effective.profile.as_ref(), &uname);
     let start = Start {
         effective: &effective,
         command,
@@ -72,9 +72,17 @@ pub fn run(started: &Started, words: Words) -> u8 {
         inherited,
         title: started.title,
     };
-    match start.health_plan(&uname) {
-        Ok(None) => start.go(signals, None),
-        Ok(Some(plan)) => start.go(signals, Some(&plan)),
+    let plan = match start.health_plan(&uname) {
+        Ok(plan) => plan,
+        Err(code) => return code,
+    };
+    let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
+    let run = start.set_up(signals, plan.is_some().then_some(&serve));
+    // What the loop does not need is dead when it begins, so that its memory goes back.
+    drop(start);
+    drop((effective, started, uname));
+    match run {
+        Ok(run) => init::run(run),
         Err(code) => code,
     }
 }
@@ -203,30 +211,26 @@ impl Start<'_> {
         }
     }
 
-    fn go(&self, signals: Signals, plan: Option<&HealthPlan>) -> u8 {
-        let serve = |link: OwnedFd, _: u32| plan.map_or(0, |plan| plan.serve(link));
-        let mut health = match plan.map(|_| self.start_health(&serve)) {
+    /// All that comes before the loop. The error is the exit code.
+    fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Run<'s>, u8> {
+        let mut health = match serve {
             None => None,
-            Some(Ok(health)) => Some(health),
-            Some(Err(code)) => return code,
+            Some(serve) => Some(self.start_health(serve)?),
         };
         if let Err(code) = self.prepare(&signals, health.as_mut()) {
             if let Some(health) = &mut health {
                 health.tell(Phase::Failed, None);
                 health.end();
             }
-            return code;
+            return Err(code);
         }
         match self.effective.values.mode {
-            Mode::Exec => self.become_workload(health),
+            Mode::Exec => Err(self.become_workload(health)),
             Mode::Supervise => self.supervise(signals, health),
         }
     }
 
-    fn start_health<'s>(
-        &self,
-        serve: &'s dyn Fn(OwnedFd, u32) -> i32,
-    ) -> Result<HealthProcess<'s>, u8> {
+    fn start_health<'s>(&self, serve: Serve<'s>) -> Result<HealthProcess<'s>, u8> {
         let kinship = match self.effective.values.mode {
             Mode::Supervise => Kinship::Child,
             Mode::Exec => Kinship::Unseen,
@@ -400,8 +404,12 @@ impl Start<'_> {
         code
     }
 
-    fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
-        let Some(program) = self.program() else { return code::FAILED };
+    /// All that the loop needs.
+    fn supervise<'s>(
+        &self,
+        signals: Signals,
+        health: Option<HealthProcess<'s>>,
+    ) -> Result<Run<'s>, u8> {
         let values = &self.effective.values;
         if !is_init() && values.subreaper {
             adopt_orphans();
@@ -409,10 +417,13 @@ impl Start<'_> {
         if let Some(signal) = values.parent_death_signal {
             die_with_parent(signal);
         }
-        let terminal = Terminal::controlling();
-        let start = || spawn(&program, &self.inherited, terminal.as_ref());
-        init::run(Run {
-            start: (!self.pause).then_some(&start),
+        let program = match self.pause {
+            true => None,
+            false => Some(self.program().ok_or(code::FAILED)?),
+        };
+        Ok(Run {
+            program,
+            inherited: self.inherited,
             signals,
             stop_signals: Mask::of(&values.stop_signals),
             stop_signal: values.stop_signal,
@@ -424,7 +435,7 @@ impl Start<'_> {
             rewrites: Rewrites::new(&values.rewrite),
             job_control: false,
             drains: true,
-            expect_exit: &values.expect_exit,
+            expect_exit: values.expect_exit.clone(),
             restarts: Restarts::new(
                 values.restart,
                 values.restart_delay,
@@ -433,7 +444,7 @@ impl Start<'_> {
                 values.restart_limit,
             ),
             health,
-            terminal: terminal.as_ref(),
+            terminal: Terminal::controlling(),
         })
     }
 }

@@ -3,7 +3,6 @@
 //! From here on nothing may fail: what cannot be done now is done in a later turn or not at
 //! all, and once a stop is asked for every stage ends by its own deadline (`stage`).
 
-use std::io;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -13,15 +12,18 @@ use super::drain::signal_everything;
 use super::forward::{Rewrites, Sent, forward, send, send_group};
 use super::frame::{Counts, Phase};
 use super::health_process::HealthProcess;
-use super::mask::Mask;
+use super::mask::{Inherited, Mask};
+use super::memory::give_back;
 use super::pid::{Pid, is_init};
 use super::reap::{Change, Ended, next_change};
 use super::receive::{Arrival, Signals};
 use super::restart::{Restarts, Verdict};
+use super::spawn::{Program, spawn};
 use super::stage::{Action, Event, Stage, next};
 use super::terminal::Terminal;
 use super::zombies;
 use crate::config::Signal;
+use crate::config::setting::Restart;
 
 /// How long a killed process may stay in the kernel before we go on without it.
 const UNKILLABLE: Duration = Duration::from_secs(1);
@@ -37,8 +39,10 @@ const NO_PROCESS: u8 = 125;
 
 /// What the loop has to know.
 pub struct Run<'a> {
-    /// Makes a process for the workload; `None` where there is none to run.
-    pub start: Option<&'a dyn Fn() -> io::Result<Pid>>,
+    /// The workload; `None` where there is none to run.
+    pub program: Option<Program>,
+    /// The signals it is given.
+    pub inherited: Inherited,
     /// Where signals arrive.
     pub signals: Signals,
     /// The signals that ask for a stop.
@@ -62,13 +66,13 @@ pub struct Run<'a> {
     /// Whether what is left is given time to end when the workload has.
     pub drains: bool,
     /// Exit codes that become others.
-    pub expect_exit: &'a [(u8, u8)],
+    pub expect_exit: Vec<(u8, u8)>,
     /// When the workload is started again.
     pub restarts: Restarts,
     /// The health process, where there is one.
     pub health: Option<HealthProcess<'a>>,
     /// The terminal, where we had its foreground.
-    pub terminal: Option<&'a Terminal>,
+    pub terminal: Option<Terminal>,
 }
 
 /// The run as it stands.
@@ -81,6 +85,8 @@ struct Loop<'a> {
     /// The workload is suspended: it would not see a signal that asks it to end.
     suspended: bool,
     woken: bool,
+    /// There is no workload to run at all.
+    pause: bool,
     began: Moment,
     starts: u32,
     limit: Option<Moment>,
@@ -104,6 +110,7 @@ pub fn run(run: Run) -> u8 {
     let term = Arrival { signal: Signal::TERM, sender: 0, value: None };
     let mut state = Loop {
         limit: run.time_limit.map(|limit| now.after(limit)),
+        pause: run.program.is_none(),
         run,
         stage: Stage::Starting,
         time_up: None,
@@ -129,7 +136,7 @@ pub fn run(run: Run) -> u8 {
         state.reap();
         state.watch_the_clock();
     }
-    if let Some(terminal) = state.run.terminal {
+    if let Some(terminal) = &state.run.terminal {
         terminal.claim();
     }
     state.exit_code()
@@ -200,7 +207,7 @@ impl Loop<'_> {
                 if self.stage == Stage::Starting {
                     self.ended = Ended::Signal(asked.number() as u8);
                 }
-                self.happen(match (self.run.start.is_none(), self.run.stop_delay.is_zero()) {
+                self.happen(match (self.pause, self.run.stop_delay.is_zero()) {
                     (true, _) => Event::WorkloadEnded,
                     (false, true) => Event::StopAsked,
                     (false, false) => Event::DelayAsked,
@@ -327,7 +334,7 @@ impl Loop<'_> {
     fn act(&mut self, action: Action) {
         match action {
             Action::Start => self.start(),
-            Action::Watch => self.tell_health(Phase::Running),
+            Action::Watch => self.watch(),
             Action::BackOff => self.tell_health(Phase::Starting),
             Action::Delay => {
                 self.up_in(self.run.stop_delay);
@@ -356,9 +363,9 @@ impl Loop<'_> {
     /// Makes a process for the workload. Where the kernel has none to give at the moment, that
     /// is tried again until the grace time has passed.
     fn start(&mut self) {
-        let Some(start) = self.run.start else { return self.happen(Event::Started) };
+        let Some(program) = &self.run.program else { return self.happen(Event::Started) };
         let now = Moment::now();
-        let error = match start() {
+        let error = match spawn(program, &self.run.inherited, self.run.terminal.as_ref()) {
             Ok(pid) => {
                 self.counts.restarts = self.starts;
                 self.starts = self.starts.saturating_add(1);
@@ -380,6 +387,19 @@ impl Loop<'_> {
         tracing::error!("cannot make a process for the workload: {error}");
         self.ended = Ended::Code(NO_PROCESS);
         self.happen(Event::GaveUp);
+    }
+
+    /// The workload runs. At its first start the memory of the set-up is given back, with its
+    /// own arguments and environment where they are not needed again.
+    fn watch(&mut self) {
+        self.tell_health(Phase::Running);
+        if self.starts > 1 {
+            return;
+        }
+        if self.run.restarts.policy == Restart::Never {
+            self.run.program = None;
+        }
+        give_back();
     }
 
     fn stop(&mut self) {

@@ -15,6 +15,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 use super::clock::Moment;
 use super::forward;
 use super::frame::{Counts, Frame, Outcome, Phase, Tally};
+use super::memory::end_set_up;
 use super::pid::Pid;
 use super::spawn::exit_now;
 use crate::config::Signal;
@@ -172,6 +173,7 @@ impl<'a> HealthProcess<'a> {
                 Ok(())
             }
             None => {
+                end_set_up();
                 drop(ours);
                 let code = (self.serve)(theirs, self.frame.health_restarts);
                 exit_now(code as u8)

@@ -16,6 +16,7 @@ pub mod forward;
 pub mod frame;
 pub mod health_process;
 pub mod mask;
+pub mod memory;
 pub mod pid;
 pub mod preparation;
 pub mod reap;
