@@ -15,6 +15,7 @@ pub mod event_loop;
 pub mod forward;
 pub mod frame;
 pub mod health_process;
+pub mod hygiene;
 pub mod mask;
 pub mod memory;
 pub mod pid;
