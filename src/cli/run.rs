@@ -10,11 +10,14 @@ use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
 use crate::config::resolve::Form;
 use crate::config::{Effective, Mode, Policy, Profile};
+use crate::death;
 use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
 use crate::health;
+use crate::init::death::Death;
 use crate::init::event_loop::Run;
-use crate::init::frame::{Frame, Outcome, Phase, Tally};
+use crate::init::frame::{Cause, Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship};
+use crate::init::last_words::LastWords;
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
@@ -23,7 +26,7 @@ use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
-use crate::platform::{Uname, prefixed_variables, variables};
+use crate::platform::{Root, Uname, oom, prefixed_variables, variables};
 use crate::verify::{self, Report, Status, Verdict};
 
 /// The environment as names and values.
@@ -369,7 +372,9 @@ impl Start<'_> {
             })
             .collect();
         let candidates = candidates(arguments.first()?, find(&self.environment, "PATH"));
-        Some(Program { arguments, environment, candidates, explain })
+        // Without it an end by 126 or 127 is taken for the workload's own.
+        let last_words = LastWords::new().ok();
+        Some(Program { arguments, environment, candidates, last_words, explain })
     }
 
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
@@ -383,17 +388,23 @@ impl Start<'_> {
     }
 
     fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
-        let Some(program) = self.program() else { return code::FAILED };
+        let Some(mut program) = self.program() else { return code::FAILED };
         if !is_init() {
             // Orphans of the workload come to us then; refused, they go where they always went.
             let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         }
         let terminal = Terminal::controlling();
+        let oom_kills = self.look_at_memory();
         let workload = match spawn(&program, &self.inherited, terminal.as_ref()) {
             Ok(workload) => workload,
             Err(error) => return failed("cannot make a process for the workload", &error),
         };
+        let last_words = program.last_words.take();
         drop(program);
+        let explain_death = |death: &Death| {
+            let refused = last_words.as_ref().and_then(LastWords::text);
+            self.explain_death(death, refused, oom_kills)
+        };
         init::run(Run {
             workload,
             signals,
@@ -402,7 +413,41 @@ impl Start<'_> {
             drain: self.effective.values.drain,
             health,
             terminal,
+            explain_death: Some(&explain_death),
         })
+    }
+
+    /// What the out-of-memory killer has done so far. Only read where more is asked for than to
+    /// run a command: the fast path opens no file.
+    fn look_at_memory(&self) -> Option<u64> {
+        if tracing::enabled!(tracing::Level::DEBUG) && oom::kills_the_whole_group(&Root::host()) {
+            tracing::debug!(
+                "memory.oom.group is 1: where memory runs out, mak-init is killed with the workload"
+            );
+        }
+        let values = &self.effective.values;
+        let is_fast = self.effective.profile.is_none() && values.listen.is_none();
+        if is_fast { None } else { oom::kills(&Root::host()) }
+    }
+
+    /// In the child, after the workload's end.
+    fn explain_death(
+        &self,
+        death: &Death,
+        refused: Option<String>,
+        oom_kills: Option<u64>,
+    ) -> Cause {
+        let program = || {
+            let request = verify::Request::empty(&self.environment);
+            verify::command::locate(&request, self.command.first()?)
+        };
+        let before = death::Before {
+            refused,
+            oom_kills,
+            program: &program,
+            termination_message: self.effective.values.termination_message.as_deref(),
+        };
+        death::explain(death, &before)
     }
 }
 

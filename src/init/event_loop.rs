@@ -8,9 +8,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::clock::Moment;
+use super::death::{Asked, Death, Explain, Explainer, Senders, tell_briefly};
 use super::drain::signal_everything;
 use super::forward::{forward, send};
-use super::frame::Phase;
+use super::frame::{Cause, Phase};
 use super::health_process::HealthProcess;
 use super::mask::Mask;
 use super::pid::Pid;
@@ -39,6 +40,8 @@ pub struct Run<'a> {
     pub health: Option<HealthProcess<'a>>,
     /// The terminal, where we had its foreground.
     pub terminal: Option<Terminal>,
+    /// Says why the workload ended, where it was not by its own 0; called in a child.
+    pub explain_death: Option<Explain<'a>>,
 }
 
 /// The run as it stands.
@@ -49,7 +52,11 @@ struct Loop<'a> {
     /// The workload until it is reaped: afterwards its number may be somebody else's.
     target: Option<Pid>,
     ended: Ended,
-    asked_by: Signal,
+    asked_by: Asked,
+    /// Whether we have sent it KILL.
+    killed: bool,
+    senders: Senders,
+    explainer: Option<Explainer>,
 }
 
 /// Stays with the workload until it and everything else has ended; the result is the exit code.
@@ -61,7 +68,10 @@ pub fn run(run: Run) -> u8 {
         time_up: None,
         // Holds where the workload cannot be reaped: it has been killed.
         ended: Ended::Signal(Signal::KILL.number() as u8),
-        asked_by: Signal::TERM,
+        asked_by: Asked { signal: Signal::TERM, sender: 0 },
+        killed: false,
+        senders: Senders::new(),
+        explainer: None,
     };
     state.tell_health(Phase::Running);
     while state.stage != Stage::Over {
@@ -80,7 +90,9 @@ impl Loop<'_> {
     /// Sleeps until a signal, a deadline, or room in the health process's socket.
     fn wait(&self) {
         let health = self.run.health.as_ref();
-        let deadline = [self.time_up, health.and_then(HealthProcess::deadline)];
+        // The stage waits for an explanation, which has a deadline of its own.
+        let own = self.explainer.as_ref().map_or(self.time_up, |e| Some(e.deadline()));
+        let deadline = [own, health.and_then(HealthProcess::deadline)];
         let deadline = deadline.into_iter().flatten().min();
         let longest = deadline.map(|moment| moment.wait_from(Moment::now()));
         let signals = PollFd::new(&self.run.signals, PollFlags::IN);
@@ -98,20 +110,22 @@ impl Loop<'_> {
         let mut asked = None;
         let target = self.target;
         let stop_signals = self.run.stop_signals;
+        let senders = &mut self.senders;
         self.run.signals.receive(|arrival| {
             if is_ours(&arrival) {
                 return;
             }
             if let Some(target) = target {
+                senders.note(&arrival);
                 forward(target, &arrival);
             }
             if stop_signals.has(arrival.signal) {
-                asked.get_or_insert(arrival.signal);
+                asked.get_or_insert(Asked { signal: arrival.signal, sender: arrival.sender });
             }
         });
-        if let Some(signal) = asked {
+        if let Some(asked) = asked {
             if self.stage == Stage::Running {
-                self.asked_by = signal;
+                self.asked_by = asked;
             }
             self.happen(Event::StopAsked);
         }
@@ -123,7 +137,11 @@ impl Loop<'_> {
                 Change::Ended(pid, ended) if Some(pid) == self.target => {
                     self.target = None;
                     self.ended = ended;
+                    self.explain_death();
                     self.happen(Event::WorkloadEnded);
+                }
+                Change::Ended(pid, ended) if self.explainer.as_ref().is_some_and(|e| e.is(pid)) => {
+                    self.take_explanation(ended);
                 }
                 Change::Ended(pid, _) => {
                     if let Some(health) = &mut self.run.health {
@@ -141,8 +159,47 @@ impl Loop<'_> {
         }
     }
 
+    /// Has the workload's end explained, unless it was its own 0.
+    fn explain_death(&mut self) {
+        let Some(explain) = self.run.explain_death.filter(|_| self.ended != Ended::Code(0)) else {
+            return;
+        };
+        let death = Death {
+            workload: self.run.workload,
+            ended: self.ended,
+            asked: (self.stage != Stage::Running).then_some(self.asked_by),
+            killed_by_us: self.killed,
+            sender: self.senders.of(self.ended),
+        };
+        match Explainer::start(explain, death) {
+            Ok(explainer) => self.explainer = Some(explainer),
+            Err(_) => self.explained(tell_briefly(&death)),
+        }
+    }
+
+    /// The explanation's process has ended: its code is the cause, and the line has been logged.
+    fn take_explanation(&mut self, ended: Ended) {
+        let Some(explainer) = self.explainer.take() else { return };
+        let cause = match ended {
+            Ended::Code(code) => Cause::from_byte(code),
+            Ended::Signal(_) | Ended::Dumped(_) => None,
+        };
+        self.explained(cause.unwrap_or_else(|| tell_briefly(explainer.death())));
+        self.end_health();
+    }
+
+    fn explained(&mut self, cause: Cause) {
+        if let Some(health) = &mut self.run.health {
+            health.tell_death(cause, self.ended.exit_code());
+        }
+    }
+
     fn watch_the_clock(&mut self) {
-        if self.time_up.is_some_and(|moment| moment <= Moment::now()) {
+        if let Some(explainer) = self.explainer.take_if(|explainer| explainer.is_late()) {
+            self.explained(tell_briefly(explainer.death()));
+            self.end_health();
+        }
+        if self.explainer.is_none() && self.time_up.is_some_and(|moment| moment <= Moment::now()) {
             self.time_up = None;
             self.happen(Event::TimeUp);
         }
@@ -161,7 +218,7 @@ impl Loop<'_> {
     fn act(&mut self, action: Action) {
         match action {
             Action::GiveGrace => {
-                tracing::debug!(signal = %self.asked_by, grace = ?self.run.grace, "stopping");
+                tracing::debug!(signal = %self.asked_by.signal, grace = ?self.run.grace, "stopping");
                 self.up_in(self.run.grace);
                 self.tell_health(Phase::Stopping);
             }
@@ -170,9 +227,10 @@ impl Loop<'_> {
                     "the workload (pid {}) has not ended within {:?} of {}: killing it",
                     self.run.workload.raw(),
                     self.run.grace,
-                    self.asked_by
+                    self.asked_by.signal
                 );
                 self.up_in(UNKILLABLE);
+                self.killed = true;
                 if let Some(target) = self.target {
                     send(target, Signal::KILL);
                 }
@@ -199,10 +257,18 @@ impl Loop<'_> {
 
     fn ask_the_rest(&mut self) {
         self.up_in(self.run.drain);
+        match &self.explainer {
+            // Until then health shows what is known.
+            Some(_) => self.tell_health(Phase::Stopping),
+            None => self.end_health(),
+        }
+        signal_everything(Signal::TERM);
+    }
+
+    fn end_health(&mut self) {
         if let Some(mut health) = self.run.health.take() {
             health.end();
         }
-        signal_everything(Signal::TERM);
     }
 
     fn up_in(&mut self, length: Duration) {

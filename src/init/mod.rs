@@ -9,11 +9,13 @@
 //! workload starts with is exactly what mak-init was started with.
 
 pub mod clock;
+pub mod death;
 pub mod drain;
 pub mod event_loop;
 pub mod forward;
 pub mod frame;
 pub mod health_process;
+pub mod last_words;
 pub mod mask;
 pub mod pid;
 pub mod preparation;
