@@ -79,7 +79,7 @@ fn what_the_workload_leaves_is_asked_to_end_and_its_code_survives() {
         let ended = launch.workload(&["leave-child", "42", "polite"]).start().end();
         ended.expect(42);
         assert!(ended.text().contains("the child that was left has TERM"), "{place:?}");
-        assert_eq!(ended.stderr, "");
+        ended.one_line(&["ended with code 42"]);
     }
 }
 
@@ -92,7 +92,8 @@ fn what_does_not_end_when_asked_is_killed() {
         let left: i32 = left.trim_start_matches("left ").parse().unwrap();
         running.line("the child that was left has TERM");
         let ended = running.end();
-        ended.expect(42).one_line(&["200ms", "killing"]);
+        ended.expect(42).says(&["ended with code 42", "200ms", "killing"]);
+        assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
         if place == Place::Beside {
             assert_eq!(processes::state(left), None, "process {left} is gone");
         }
