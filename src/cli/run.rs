@@ -13,16 +13,19 @@ use crate::config::{Effective, Mode, Policy, Profile};
 use crate::death;
 use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
 use crate::health;
+use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::death::Death;
 use crate::init::event_loop::Run;
+use crate::init::forward::Rewrites;
 use crate::init::frame::{Cause, Frame, Outcome, Phase, Tally};
-use crate::init::health_process::{HealthProcess, Kinship};
+use crate::init::health_process::{HealthProcess, Kinship, Serve};
 use crate::init::last_words::LastWords;
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
-use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
+use crate::init::restart::Restarts;
+use crate::init::spawn::{Program, Refusal, become_program, candidates};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
@@ -33,12 +36,19 @@ use crate::verify::{self, Report, Status, Verdict};
 pub type Environment = Vec<(OsString, OsString)>;
 
 /// Runs the workload; the result is the exit code.
-pub fn run(started: &Started, words: Words) -> u8 {
-    let effective = match configuration(started, &words) {
+pub fn run(started: Started, words: Words) -> u8 {
+    let effective = match configuration(&started, &words) {
         Ok(effective) => effective,
         Err(error) => return refuse(&error),
     };
-    let Some(command) = command(words, &effective) else {
+    let pause = match words.switch(&started, "pause") {
+        Ok(pause) => pause,
+        Err(why) => return usage(&why),
+    };
+    if pause && !words.command.is_empty() {
+        return usage("--pause runs no workload; leave out the command");
+    }
+    let Some(command) = command(words, &effective).or(pause.then(|| vec!["pause".into()])) else {
         return usage(
             "there is no command to run; name one: mak-init [OPTIONS] [--] COMMAND [ARG…]",
         );
@@ -56,12 +66,28 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Err(error) => return failed("cannot receive signals", &error),
     };
     let uname = Uname::of_this_process();
-    let environment = workload_environment(started, effective.profile.as_ref(), &uname);
-    let start =
-        Start { effective: &effective, command, environment, inherited, title: started.title };
-    match start.health_plan(&uname) {
-        Ok(None) => start.go(signals, None),
-        Ok(Some(plan)) => start.go(signals, Some(&plan)),
+    let environment = workload_environment(&started, effective.profile.as_ref(), &uname);
+    let start = Start {
+        effective: &effective,
+        command,
+        pause,
+        environment,
+        inherited,
+        title: started.title,
+    };
+    let plan = match start.health_plan(&uname) {
+        Ok(plan) => plan,
+        Err(code) => return code,
+    };
+    let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
+    let run = start.set_up(signals, plan.is_some().then_some(&serve));
+    let scene = start.scene(run.as_ref().ok().and_then(|run| run.program.as_ref()));
+    let explain_death = |death: &Death| scene.explain(death);
+    // What the loop does not need is dead when it begins, so that its memory goes back.
+    drop(start);
+    drop((effective, started, uname));
+    match run {
+        Ok(run) => init::run(Run { explain_death: Some(&explain_death), ..run }),
         Err(code) => code,
     }
 }
@@ -149,10 +175,39 @@ impl HealthPlan {
     }
 }
 
+/// What explaining the workload's end needs of the start: all that lives on of it.
+struct Scene {
+    name: OsString,
+    search_path: Option<OsString>,
+    termination_message: Option<PathBuf>,
+    last_words: Option<LastWords>,
+    oom_kills: Option<u64>,
+}
+
+impl Scene {
+    /// In the child, after the workload's end.
+    fn explain(&self, death: &Death) -> Cause {
+        let program = || {
+            let path = self.search_path.clone().map(|path| ("PATH".into(), path));
+            let request = verify::Request::empty(path.as_slice());
+            verify::command::locate(&request, &self.name)
+        };
+        let before = death::Before {
+            refused: self.last_words.and_then(|words| words.take()),
+            oom_kills: self.oom_kills,
+            program: &program,
+            termination_message: self.termination_message.as_deref(),
+        };
+        death::explain(death, &before)
+    }
+}
+
 /// A start, once everything that was typed and configured has been read.
 struct Start<'a> {
     effective: &'a Effective,
     command: Vec<OsString>,
+    /// Whether there is no workload at all.
+    pause: bool,
     environment: Environment,
     inherited: Inherited,
     title: Title,
@@ -188,30 +243,26 @@ impl Start<'_> {
         }
     }
 
-    fn go(&self, signals: Signals, plan: Option<&HealthPlan>) -> u8 {
-        let serve = |link: OwnedFd, _: u32| plan.map_or(0, |plan| plan.serve(link));
-        let mut health = match plan.map(|_| self.start_health(&serve)) {
+    /// All that comes before the loop. The error is the exit code.
+    fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Run<'s>, u8> {
+        let mut health = match serve {
             None => None,
-            Some(Ok(health)) => Some(health),
-            Some(Err(code)) => return code,
+            Some(serve) => Some(self.start_health(serve)?),
         };
         if let Err(code) = self.prepare(&signals, health.as_mut()) {
             if let Some(health) = &mut health {
                 health.tell(Phase::Failed, None);
                 health.end();
             }
-            return code;
+            return Err(code);
         }
         match self.effective.values.mode {
-            Mode::Exec => self.become_workload(health),
+            Mode::Exec => Err(self.become_workload(health)),
             Mode::Supervise => self.supervise(signals, health),
         }
     }
 
-    fn start_health<'s>(
-        &self,
-        serve: &'s dyn Fn(OwnedFd, u32) -> i32,
-    ) -> Result<HealthProcess<'s>, u8> {
+    fn start_health<'s>(&self, serve: Serve<'s>) -> Result<HealthProcess<'s>, u8> {
         let kinship = match self.effective.values.mode {
             Mode::Supervise => Kinship::Child,
             Mode::Exec => Kinship::Unseen,
@@ -387,34 +438,59 @@ impl Start<'_> {
         code
     }
 
-    fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
-        let Some(mut program) = self.program() else { return code::FAILED };
-        if !is_init() {
-            // Orphans of the workload come to us then; refused, they go where they always went.
-            let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    /// All that the loop needs.
+    fn supervise<'s>(
+        &self,
+        signals: Signals,
+        health: Option<HealthProcess<'s>>,
+    ) -> Result<Run<'s>, u8> {
+        let values = &self.effective.values;
+        if !is_init() && values.subreaper {
+            adopt_orphans();
         }
-        let terminal = Terminal::controlling();
-        let oom_kills = self.look_at_memory();
-        let workload = match spawn(&program, &self.inherited, terminal.as_ref()) {
-            Ok(workload) => workload,
-            Err(error) => return failed("cannot make a process for the workload", &error),
+        if let Some(signal) = values.parent_death_signal {
+            die_with_parent(signal);
+        }
+        let program = match self.pause {
+            true => None,
+            false => Some(self.program().ok_or(code::FAILED)?),
         };
-        let last_words = program.last_words.take();
-        drop(program);
-        let explain_death = |death: &Death| {
-            let refused = last_words.as_ref().and_then(LastWords::text);
-            self.explain_death(death, refused, oom_kills)
-        };
-        init::run(Run {
-            workload,
+        Ok(Run {
+            program,
+            inherited: self.inherited,
             signals,
-            stop_signals: Mask::of(&self.effective.values.stop_signals),
-            grace: self.effective.values.grace,
-            drain: self.effective.values.drain,
+            stop_signals: Mask::of(&values.stop_signals),
+            stop_signal: values.stop_signal,
+            stop_delay: values.stop_delay,
+            grace: values.grace,
+            drain: values.drain,
+            time_limit: values.time_limit,
+            group: values.group,
+            rewrites: Rewrites::new(&values.rewrite),
+            job_control: false,
+            drains: true,
+            expect_exit: values.expect_exit.clone(),
+            restarts: Restarts::new(
+                values.restart,
+                values.restart_delay,
+                values.restart_max_delay,
+                values.restart_stable,
+                values.restart_limit,
+            ),
             health,
-            terminal,
-            explain_death: Some(&explain_death),
+            terminal: Terminal::controlling(),
+            explain_death: None,
         })
+    }
+
+    fn scene(&self, program: Option<&Program>) -> Scene {
+        Scene {
+            name: self.command.first().cloned().unwrap_or_default(),
+            search_path: find(&self.environment, "PATH").map(OsStr::to_owned),
+            termination_message: self.effective.values.termination_message.clone(),
+            last_words: program.and_then(|program| program.last_words),
+            oom_kills: self.look_at_memory(),
+        }
     }
 
     /// What the out-of-memory killer has done so far. Only read where more is asked for than to
@@ -428,26 +504,6 @@ impl Start<'_> {
         let values = &self.effective.values;
         let is_fast = self.effective.profile.is_none() && values.listen.is_none();
         if is_fast { None } else { oom::kills(&Root::host()) }
-    }
-
-    /// In the child, after the workload's end.
-    fn explain_death(
-        &self,
-        death: &Death,
-        refused: Option<String>,
-        oom_kills: Option<u64>,
-    ) -> Cause {
-        let program = || {
-            let request = verify::Request::empty(&self.environment);
-            verify::command::locate(&request, self.command.first()?)
-        };
-        let before = death::Before {
-            refused,
-            oom_kills,
-            program: &program,
-            termination_message: self.effective.values.termination_message.as_deref(),
-        };
-        death::explain(death, &before)
     }
 }
 

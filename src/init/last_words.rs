@@ -7,14 +7,15 @@
 use std::io;
 use std::ptr::NonNull;
 
-/// The page: a length, then the text. No page is smaller.
-const SIZE: usize = 4096;
-const LENGTH: usize = size_of::<u32>();
-
-/// The page.
+/// The page, of which every copy is the same: it is never unmapped.
+#[derive(Clone, Copy)]
 pub struct LastWords {
     page: NonNull<u8>,
 }
+
+/// The page: a length, then the text. No page is smaller.
+const SIZE: usize = 4096;
+const LENGTH: usize = size_of::<u32>();
 
 impl LastWords {
     /// Maps it, to be shared with every process that is forked from now on.
@@ -42,22 +43,18 @@ impl LastWords {
         }
     }
 
-    /// What was left; `None` where nothing was.
-    pub fn text(&self) -> Option<String> {
+    /// Takes what was left, so that the next start begins with nothing; `None` where nothing was.
+    pub fn take(&self) -> Option<String> {
         // SAFETY: the page is mapped, aligned, and as long as is read; its writer has ended.
         let bytes = unsafe {
             let length = self.page.as_ptr().cast::<u32>().read_volatile() as usize;
             let behind = self.page.as_ptr().add(LENGTH);
             std::slice::from_raw_parts(behind, length.min(SIZE - LENGTH))
         };
-        (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned())
-    }
-}
-
-impl Drop for LastWords {
-    fn drop(&mut self) {
-        // SAFETY: our mapping, which nobody uses any more.
-        unsafe { libc::munmap(self.page.as_ptr().cast(), SIZE) };
+        let text = (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned());
+        // SAFETY: as above.
+        unsafe { self.page.as_ptr().cast::<u32>().write_volatile(0) };
+        text
     }
 }
 
@@ -68,10 +65,11 @@ mod tests {
     #[test]
     fn what_is_left_is_read_and_what_is_too_long_is_cut_off() {
         let words = LastWords::new().unwrap();
-        assert_eq!(words.text(), None);
+        assert_eq!(words.take(), None);
         words.leave("cannot start x");
-        assert_eq!(words.text().as_deref(), Some("cannot start x"));
+        assert_eq!(words.take().as_deref(), Some("cannot start x"));
+        assert_eq!(words.take(), None);
         words.leave(&"y".repeat(10_000));
-        assert_eq!(words.text().map(|text| text.len()), Some(SIZE - LENGTH));
+        assert_eq!(words.take().map(|text| text.len()), Some(SIZE - LENGTH));
     }
 }
