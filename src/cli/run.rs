@@ -11,13 +11,16 @@ use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
 use crate::config::resolve::Form;
 use crate::config::{Effective, Mode, Policy, Profile};
+use crate::death;
 use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
 use crate::health;
 use crate::init::ancestry::{adopt_orphans, die_with_parent};
+use crate::init::death::Death;
 use crate::init::event_loop::{JobControl, Run};
 use crate::init::forward::Rewrites;
-use crate::init::frame::{Frame, Outcome, Phase, Tally};
+use crate::init::frame::{Cause, Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship, Serve};
+use crate::init::last_words::LastWords;
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
@@ -27,7 +30,7 @@ use crate::init::spawn::{Program, Refusal, Standing, become_program, candidates}
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
-use crate::platform::{Uname, prefixed_variables, variables};
+use crate::platform::{Root, Uname, oom, prefixed_variables, variables};
 use crate::verify::{self, Report, Status, Verdict};
 
 /// The environment as names and values.
@@ -79,11 +82,13 @@ pub fn run(started: Started, words: Words) -> u8 {
     };
     let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
     let run = start.set_up(signals, plan.is_some().then_some(&serve));
+    let scene = start.scene(run.as_ref().ok().and_then(|run| run.program.as_ref()));
+    let explain_death = |death: &Death| scene.explain(death);
     // What the loop does not need is dead when it begins, so that its memory goes back.
     drop(start);
     drop((effective, started, uname));
     match run {
-        Ok(run) => init::run(run),
+        Ok(run) => init::run(Run { explain_death: Some(&explain_death), ..run }),
         Err(code) => code,
     }
 }
@@ -168,6 +173,33 @@ impl HealthPlan {
             lifetime: self.lifetime,
             keep_stderr: true,
         })
+    }
+}
+
+/// What explaining the workload's end needs of the start: all that lives on of it.
+struct Scene {
+    name: OsString,
+    search_path: Option<OsString>,
+    termination_message: Option<PathBuf>,
+    last_words: Option<LastWords>,
+    oom_kills: Option<u64>,
+}
+
+impl Scene {
+    /// In the child, after the workload's end.
+    fn explain(&self, death: &Death) -> Cause {
+        let program = || {
+            let path = self.search_path.clone().map(|path| ("PATH".into(), path));
+            let request = verify::Request::empty(path.as_slice());
+            verify::command::locate(&request, &self.name)
+        };
+        let before = death::Before {
+            refused: self.last_words.and_then(|words| words.take()),
+            oom_kills: self.oom_kills,
+            program: &program,
+            termination_message: self.termination_message.as_deref(),
+        };
+        death::explain(death, &before)
     }
 }
 
@@ -379,13 +411,15 @@ impl Start<'_> {
     }
 
     fn program(&self) -> Option<Program> {
-        program_of(
+        let program = program_of(
             &self.command,
             environment_entries(&self.environment),
             find(&self.environment, "PATH"),
             explain,
             Standing::Foreground,
-        )
+        )?;
+        // Without it an end by 126 or 127 is taken for the workload's own.
+        Some(Program { last_words: LastWords::new().ok(), ..program })
     }
 
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
@@ -444,7 +478,31 @@ impl Start<'_> {
             health,
             terminal: Terminal::controlling(),
             notice: None,
+            explain_death: None,
         })
+    }
+
+    fn scene(&self, program: Option<&Program>) -> Scene {
+        Scene {
+            name: self.command.first().cloned().unwrap_or_default(),
+            search_path: find(&self.environment, "PATH").map(OsStr::to_owned),
+            termination_message: self.effective.values.termination_message.clone(),
+            last_words: program.and_then(|program| program.last_words),
+            oom_kills: self.look_at_memory(),
+        }
+    }
+
+    /// What the out-of-memory killer has done so far. Only read where more is asked for than to
+    /// run a command: the fast path opens no file.
+    fn look_at_memory(&self) -> Option<u64> {
+        if tracing::enabled!(tracing::Level::DEBUG) && oom::kills_the_whole_group(&Root::host()) {
+            tracing::debug!(
+                "memory.oom.group is 1: where memory runs out, mak-init is killed with the workload"
+            );
+        }
+        let values = &self.effective.values;
+        let is_fast = self.effective.profile.is_none() && values.listen.is_none();
+        if is_fast { None } else { oom::kills(&Root::host()) }
     }
 }
 
@@ -474,7 +532,7 @@ pub fn program_of(
     let arguments: Vec<CString> = command.iter().map(text).collect::<Option<_>>()?;
     let candidates = candidates(arguments.first()?, path);
     let say = |text: &str| tracing::error!("{text}");
-    Some(Program { arguments, environment, candidates, explain, say, standing })
+    Some(Program { arguments, environment, candidates, last_words: None, explain, say, standing })
 }
 
 /// The report's counts, as they are sent to PID 1.

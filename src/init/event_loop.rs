@@ -9,9 +9,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::clock::{Moment, boot_milliseconds};
+use super::death::{Asked, Death, Explain, Explainer, Senders, tell_briefly};
 use super::drain::signal_everything;
 use super::forward::{Rewrites, Sent, forward, send, send_group};
-use super::frame::{Counts, Phase};
+use super::frame::{Cause, Counts, Phase};
 use super::health_process::HealthProcess;
 use super::hygiene::{close_all_but, leave_folder};
 use super::mask::{Inherited, Mask};
@@ -85,6 +86,8 @@ pub struct Run<'a> {
     pub terminal: Option<Terminal>,
     /// Who is told of what happens.
     pub notice: Option<Box<dyn Fn(Notice)>>,
+    /// Says why the workload ended, where it was not by its own 0; called in a child.
+    pub explain_death: Option<Explain<'a>>,
 }
 
 /// What TSTP, TTIN and TTOU do.
@@ -141,7 +144,11 @@ struct Loop<'a> {
     /// The stop signals that have come so far.
     heard: Mask,
     hurried: bool,
+    /// Whether we have sent it KILL.
+    killed: bool,
     counts: Counts,
+    senders: Senders,
+    explainer: Option<Explainer>,
 }
 
 /// Starts the workload and stays until it and everything else has ended; the result is the
@@ -171,7 +178,10 @@ pub fn run(run: Run) -> u8 {
         told: term,
         heard: Mask::of(&[]),
         hurried: false,
+        killed: false,
         counts: Counts::default(),
+        senders: Senders::new(),
+        explainer: None,
     };
     state.happen(Event::TimeUp);
     while state.stage != Stage::Over {
@@ -190,7 +200,9 @@ impl Loop<'_> {
     /// Sleeps until a signal, a deadline, or room in the health process's socket.
     fn wait(&self) {
         let health = self.run.health.as_ref();
-        let deadlines = [self.time_up, self.limit, health.and_then(HealthProcess::deadline)];
+        // The stage waits for an explanation, which has a deadline of its own.
+        let own = self.explainer.as_ref().map_or(self.time_up, |e| Some(e.deadline()));
+        let deadlines = [own, self.limit, health.and_then(HealthProcess::deadline)];
         let deadline = deadlines.into_iter().flatten().min();
         let longest = deadline.map(|moment| moment.wait_from(Moment::now()));
         let signals = PollFd::new(&self.run.signals, PollFlags::IN);
@@ -234,6 +246,7 @@ impl Loop<'_> {
 
     fn pass_on(&mut self, arrival: &Arrival) {
         let Some(target) = self.target else { return };
+        self.senders.note(arrival);
         self.counts.forwarded = self.counts.forwarded.wrapping_add(1);
         self.notice(Notice::Forwarded(arrival.signal));
         if self.run.group {
@@ -326,6 +339,9 @@ impl Loop<'_> {
 
     fn has_ended(&mut self, pid: Pid, ended: Ended) {
         self.counts.reaped = self.counts.reaped.wrapping_add(1);
+        if self.explainer.as_ref().is_some_and(|explainer| explainer.is(pid)) {
+            return self.take_explanation(ended);
+        }
         if Some(pid) != self.target {
             self.notice(Notice::Reaped(pid));
             if let Some(health) = &mut self.run.health {
@@ -336,6 +352,7 @@ impl Loop<'_> {
         self.leader = self.target.take();
         self.suspended = false;
         self.ended = ended;
+        self.explain_death(pid);
         if self.stage != Stage::Running {
             return self.happen(Event::WorkloadEnded);
         }
@@ -361,13 +378,53 @@ impl Loop<'_> {
         }
     }
 
+    /// Has the workload's end explained, unless it was its own 0.
+    fn explain_death(&mut self, workload: Pid) {
+        let wanted = self.run.drains && self.ended != Ended::Code(0);
+        let Some(explain) = self.run.explain_death.filter(|_| wanted) else { return };
+        let stopping = matches!(self.stage, Stage::Delaying | Stage::Stopping | Stage::Killing);
+        let death = Death {
+            workload,
+            ended: self.ended,
+            asked: stopping.then_some(Asked { signal: self.told.signal, sender: self.told.sender }),
+            killed_by_us: self.killed,
+            sender: self.senders.of(self.ended),
+        };
+        match Explainer::start(explain, death) {
+            Ok(explainer) => self.explainer = Some(explainer),
+            Err(_) => self.explained(tell_briefly(&death)),
+        }
+    }
+
+    /// The explanation's process has ended: its code is the cause, and the line has been logged.
+    fn take_explanation(&mut self, ended: Ended) {
+        let Some(explainer) = self.explainer.take() else { return };
+        let cause = match ended {
+            Ended::Code(code) => Cause::from_byte(code),
+            Ended::Signal(_) | Ended::Dumped(_) => None,
+        };
+        self.explained(cause.unwrap_or_else(|| tell_briefly(explainer.death())));
+    }
+
+    fn explained(&mut self, cause: Cause) {
+        if let Some(health) = &mut self.run.health {
+            health.tell_death(cause, self.ended.exit_code());
+        }
+        if matches!(self.stage, Stage::Draining | Stage::Clearing) {
+            self.end_health();
+        }
+    }
+
     fn watch_the_clock(&mut self) {
+        if let Some(explainer) = self.explainer.take_if(|explainer| explainer.is_late()) {
+            self.explained(tell_briefly(explainer.death()));
+        }
         let now = Moment::now();
         if self.limit.is_some_and(|moment| moment <= now) {
             self.limit = None;
             self.run_out_of_time();
         }
-        if self.time_up.is_some_and(|moment| moment <= now) {
+        if self.explainer.is_none() && self.time_up.is_some_and(|moment| moment <= now) {
             self.time_up = None;
             self.happen(Event::TimeUp);
         }
@@ -383,7 +440,10 @@ impl Loop<'_> {
         }
         tracing::warn!("the workload has run for all the time it was given: stopping it");
         self.out_of_time = true;
-        self.ask_to_stop(Signal::TERM, Arrival { signal: Signal::TERM, sender: 0, value: None });
+        self.ask_to_stop(
+            Signal::TERM,
+            Arrival { signal: Signal::TERM, sender: std::process::id(), value: None },
+        );
     }
 
     fn happen(&mut self, event: Event) {
@@ -506,6 +566,7 @@ impl Loop<'_> {
             );
         }
         self.up_in(UNKILLABLE);
+        self.killed = true;
         if self.run.group {
             send_group(target, Signal::KILL);
         } else {
@@ -515,8 +576,10 @@ impl Loop<'_> {
 
     fn ask_the_rest(&mut self) {
         self.limit = None;
-        if let Some(mut health) = self.run.health.take() {
-            health.end();
+        match &self.explainer {
+            // Until then health shows what is known.
+            Some(_) => self.tell_health(Phase::Stopping),
+            None => self.end_health(),
         }
         zombies::say();
         if !self.run.drains {
@@ -528,6 +591,12 @@ impl Loop<'_> {
         }
         self.up_in(self.run.drain);
         signal_everything(Signal::TERM);
+    }
+
+    fn end_health(&mut self) {
+        if let Some(mut health) = self.run.health.take() {
+            health.end();
+        }
     }
 
     fn up_in(&mut self, length: Duration) {

@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 
 use super::clock::Moment;
 use super::forward;
-use super::frame::{Counts, Frame, Outcome, Phase, Tally};
+use super::frame::{Cause, Counts, Frame, Outcome, Phase, Tally};
 use super::memory::end_set_up;
 use super::pid::Pid;
 use super::spawn::exit_now;
@@ -89,6 +89,13 @@ impl<'a> HealthProcess<'a> {
     pub fn note_verification(&mut self, outcome: Outcome, tally: Tally) {
         self.frame.outcome = outcome;
         self.frame.tally = tally;
+    }
+
+    /// Tells it why the workload has ended and with which exit code.
+    pub fn tell_death(&mut self, cause: Cause, code: u8) {
+        self.frame.death = Some((cause, code));
+        self.unsent = true;
+        self.flush();
     }
 
     /// Sends the newest state if there is room for it.

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 use nix::unistd::{ForkResult, Pid as NixPid, execve, fork, setpgid};
 
+use super::last_words::LastWords;
 use super::mask::{Inherited, give_back};
 use super::pid::Pid;
 use super::terminal::Terminal;
@@ -43,6 +44,8 @@ pub struct Program {
     pub environment: Vec<CString>,
     /// The paths that are tried, in this order.
     pub candidates: Vec<CString>,
+    /// Where the process that is refused leaves its reason.
+    pub last_words: Option<LastWords>,
     /// Says why the last of `candidates` that was tried could not be executed. It reads files,
     /// which `init` does not: it is called in a process that has failed anyway.
     pub explain: fn(&Program, &CStr, io::Error) -> Refusal,
@@ -128,6 +131,7 @@ fn become_child(program: &Program, inherited: &Inherited) -> u8 {
         arguments: program.arguments.clone(),
         environment,
         candidates: program.candidates.clone(),
+        last_words: program.last_words,
         explain: program.explain,
         say: program.say,
         standing: program.standing,
@@ -142,6 +146,9 @@ pub fn become_program(program: &Program, inherited: &Inherited) -> u8 {
     let (candidate, errno) = try_candidates(program);
     let refusal = (program.explain)(program, candidate, errno.into());
     (program.say)(&refusal.text);
+    if let Some(words) = &program.last_words {
+        words.leave(&refusal.text);
+    }
     refusal.code
 }
 

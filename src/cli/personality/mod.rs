@@ -184,6 +184,7 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
             None
         },
         notice: contract.notice,
+        explain_death: None,
     })
 }
 
