@@ -2,6 +2,7 @@
 //! code. `words` reads what was typed, `help` says it back, and each subcommand has a file.
 
 pub mod config;
+pub mod environment;
 pub mod healthcheck;
 pub mod help;
 pub mod logs;

@@ -6,10 +6,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::environment::{Environment, find, workload_environment};
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
 use crate::config::resolve::Form;
-use crate::config::{Effective, Mode, Policy, Profile};
+use crate::config::{Effective, Mode, Policy};
 use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
 use crate::health;
 use crate::init::event_loop::Run;
@@ -23,11 +24,8 @@ use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
-use crate::platform::{Uname, prefixed_variables, variables};
+use crate::platform::Uname;
 use crate::verify::{self, Report, Status, Verdict};
-
-/// The environment as names and values.
-type Environment = Vec<(OsString, OsString)>;
 
 /// Runs the workload; the result is the exit code.
 pub fn run(started: &Started, words: Words) -> u8 {
@@ -53,7 +51,8 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Err(error) => return failed("cannot receive signals", &error),
     };
     let uname = Uname::of_this_process();
-    let environment = workload_environment(started, effective.profile.as_ref(), &uname);
+    let environment =
+        workload_environment(&started.environment, effective.profile.as_ref(), &uname);
     let start =
         Start { effective: &effective, command, environment, inherited, title: started.title };
     match start.health_plan(&uname) {
@@ -75,46 +74,6 @@ fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
 fn failed(what: &str, error: &dyn std::fmt::Display) -> u8 {
     tracing::error!("{what}: {error}");
     code::FAILED
-}
-
-/// The environment as it was given, with the profile's defaults where nothing is set, and with
-/// the platform's variables.
-fn workload_environment(
-    started: &Started,
-    profile: Option<&Profile>,
-    uname: &Uname,
-) -> Environment {
-    let mut environment = started.environment.clone();
-    if let Some(profile) = profile {
-        for (name, value) in &profile.environment {
-            if find(&environment, name).is_none() {
-                set(&mut environment, name, value.as_ref());
-            }
-        }
-        for entry in &profile.directories {
-            if find(&environment, &entry.variable).is_none_or(OsStr::is_empty) {
-                set(&mut environment, &entry.variable, entry.default.as_os_str());
-            }
-        }
-        for (name, value) in prefixed_variables(&profile.prefix, uname) {
-            set(&mut environment, &name, value.as_ref());
-        }
-    }
-    for (name, value) in variables(uname) {
-        set(&mut environment, name, value.as_ref());
-    }
-    environment
-}
-
-fn find<'e>(environment: &'e Environment, name: &str) -> Option<&'e OsStr> {
-    environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
-}
-
-fn set(environment: &mut Environment, name: &str, value: &OsStr) {
-    match environment.iter_mut().find(|(known, _)| known == name) {
-        Some((_, old)) => *old = value.to_owned(),
-        None => environment.push((name.into(), value.to_owned())),
-    }
 }
 
 /// What the health process is made from.
@@ -428,43 +387,4 @@ fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusa
     };
     let (code, text) = verify::command::explain(&path(candidate), &folders, error);
     Refusal { code, text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_set_is_never_overridden_and_an_empty_directory_takes_its_default() {
-        let text = "prefix = \"X_\"\n[environment]\nA = \"1\"\nB = \"2\"\n\
-                    [[directory]]\nvariable = \"X_DATA\"\ndefault = \"/data\"\n";
-        let profile = Profile::read("x", std::path::Path::new("x"), text).unwrap();
-        let given = [("B", ""), ("X_DATA", ""), ("X_ARCH", "old"), ("C", "3")];
-        let started = Started {
-            arguments: Vec::new(),
-            environment: given.map(|(name, value)| (name.into(), value.into())).into(),
-            title: crate::init::title::Title::none(),
-        };
-        let uname = Uname {
-            sysname: "Linux".to_owned(),
-            machine: "armv7l".to_owned(),
-            release: "6.1".to_owned(),
-        };
-        let environment = workload_environment(&started, Some(&profile), &uname);
-        for (name, value) in [
-            ("A", "1"),
-            ("B", ""),
-            ("C", "3"),
-            ("X_DATA", "/data"),
-            ("X_PLATFORM", "Linux"),
-            ("X_ARCH", "armv7l"),
-            ("X_ARCH_NORMALIZED", "arm"),
-            ("MAK_PLATFORM", "linux/arm/v7"),
-            ("MAK_ARCH", "arm/v7"),
-        ] {
-            assert_eq!(find(&environment, name), Some(OsStr::new(value)), "{name}");
-        }
-        assert_eq!(environment.iter().filter(|(name, _)| name == "X_ARCH").count(), 1);
-        assert!(environment[0].0.as_bytes() == b"B", "the order is kept");
-    }
 }
