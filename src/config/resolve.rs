@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::document::{Document, LARGEST};
 use super::profile::{Profile, read_command, read_settings};
-use super::setting::{LogLevel, Origin, Policy, SETTINGS, Values, by_key};
+use super::setting::{LogLevel, Origin, Policy, SETTINGS, Values, by_key, is_list};
 use super::word;
 
 /// Where configuration and profiles stand in an image.
@@ -100,14 +100,29 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
             })?;
         }
     }
-    for (row, word) in &request.flags {
-        let flag = SETTINGS[*row].flag;
+    for (row, word) in typed(&request.flags) {
+        let flag = SETTINGS[row].flag;
         effective
-            .put(*row, word, Origin::Flag(flag))
+            .put(row, &word, Origin::Flag(flag))
             .map_err(|why| ConfigError::Usage(format!("--{flag}: {word:?} {why}")))?;
     }
     effective.settle_form(request)?;
     Ok(effective)
+}
+
+/// What was typed, a list that was given several times as one list.
+fn typed(flags: &[(usize, String)]) -> Vec<(usize, String)> {
+    let mut typed: Vec<(usize, String)> = Vec::new();
+    for (row, word) in flags {
+        match typed.iter_mut().find(|(known, _)| known == row && is_list(*row)) {
+            Some((_, list)) => {
+                list.push(',');
+                list.push_str(word);
+            }
+            None => typed.push((*row, word.clone())),
+        }
+    }
+    typed
 }
 
 impl Effective {
@@ -357,6 +372,17 @@ mod tests {
         assert_eq!(effective.origins[by_key("drain").unwrap()], Origin::File(path.into(), 2));
         assert_eq!(effective.values.log_level, LogLevel::Error);
         assert_eq!(effective.form, Form::Off);
+    }
+
+    #[test]
+    fn a_list_grows_on_the_command_line_and_is_replaced_by_a_stronger_layer() {
+        let variables = [("MAK_INIT_SECRET", "A,B"), ("MAK_INIT_CAP_DROP", "KILL")];
+        let effective = with(&variables, &[("secret", "C"), ("secret", "D")]).unwrap();
+        assert_eq!(effective.values.workload.secrets, ["C", "D"]);
+        let origin = &effective.origins[by_key("workload.cap_drop").unwrap()];
+        assert_eq!(*origin, Origin::Environment("MAK_INIT_CAP_DROP"));
+        let twice = with(&[], &[("grace", "1s"), ("grace", "2s")]).unwrap();
+        assert_eq!(twice.values.grace.as_secs(), 2);
     }
 
     #[test]
