@@ -1,21 +1,29 @@
 //! Running a workload: the steps of a start in their order (docs/architecture.md), then the
 //! loop of PID 1, or in exec mode the workload itself.
 
+use std::error::Error;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use rustix::process::geteuid;
+
+use super::attributes::{attributes, cannot_signal, user};
 use super::environment::{Environment, find, workload_environment};
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
 use crate::config::resolve::Form;
 use crate::config::{Effective, Mode, Policy};
-use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
+use crate::directories::{
+    Access, Directory, Owner, make as make_directory, prepare as prepare_directory, prove,
+};
 use crate::health;
+use crate::init::attributes::Attributes;
 use crate::init::event_loop::Run;
 use crate::init::frame::{Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship};
+use crate::init::identity::Identity;
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
@@ -51,10 +59,12 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Err(error) => return failed("cannot receive signals", &error),
     };
     let uname = Uname::of_this_process();
-    let environment =
-        workload_environment(&started.environment, effective.profile.as_ref(), &uname);
-    let start =
-        Start { effective: &effective, command, environment, inherited, title: started.title };
+    let (attributes, environment) = match workload(started, &effective, &uname) {
+        Ok(settled) => settled,
+        Err(code) => return code,
+    };
+    let title = started.title;
+    let start = Start { effective: &effective, command, environment, attributes, inherited, title };
     match start.health_plan(&uname) {
         Ok(None) => start.go(signals, None),
         Ok(Some(plan)) => start.go(signals, Some(&plan)),
@@ -69,6 +79,28 @@ fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
     }
     let configured = effective.command.as_ref()?;
     Some(configured.iter().map(OsString::from).collect())
+}
+
+/// What the workload is started with; the error is the exit code.
+fn workload(
+    started: &Started,
+    effective: &Effective,
+    uname: &Uname,
+) -> Result<(Attributes, Environment), u8> {
+    let refused = |error: &dyn std::fmt::Display| {
+        tracing::error!("{error}");
+        code::CONFIGURATION
+    };
+    let wanted = &effective.values.workload;
+    let user = user(wanted).map_err(|error| refused(&error))?;
+    if user.as_ref().is_some_and(cannot_signal) {
+        tracing::warn!("without CAP_KILL mak-init cannot signal a workload of another user");
+    }
+    let profile = effective.profile.as_ref();
+    let given = &started.environment;
+    let environment = workload_environment(given, wanted, user.as_ref(), profile, uname)
+        .map_err(|error| refused(&error))?;
+    Ok((attributes(wanted, user.as_ref()), environment))
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> u8 {
@@ -110,6 +142,7 @@ struct Start<'a> {
     effective: &'a Effective,
     command: Vec<OsString>,
     environment: Environment,
+    attributes: Attributes,
     inherited: Inherited,
     title: Title,
 }
@@ -209,6 +242,10 @@ impl Start<'_> {
     /// The profile's directories where the environment puts them.
     fn directories(&self) -> Result<Vec<Directory>, u8> {
         let Some(profile) = &self.effective.profile else { return Ok(Vec::new()) };
+        let user = self.attributes.identity.as_ref().map(|identity| Owner {
+            uid: Some(identity.uid.as_raw()),
+            gid: Some(identity.gid.as_raw()),
+        });
         let place = |variable: &str| find(&self.environment, variable).unwrap_or_default();
         Ok(profile
             .directories
@@ -218,6 +255,7 @@ impl Start<'_> {
                 path: PathBuf::from(place(&entry.variable)),
                 mode: entry.mode,
                 owner: entry.owner.map(|(uid, gid)| Owner { uid: Some(uid), gid }),
+                user,
                 access: if entry.read_only { Access::ReadOnly } else { Access::ReadWrite },
             })
             .collect())
@@ -228,18 +266,8 @@ impl Start<'_> {
         self.title.replace("mak-init: verify");
         let mut findings =
             Findings { code: 0, outcome: Outcome::NotAsked, tally: Tally::default() };
-        for directory in directories {
-            match prepare_directory(directory) {
-                Ok(prepared) => {
-                    for note in prepared.notes {
-                        tracing::warn!("{}: {note}", directory.variable);
-                    }
-                }
-                Err(error) => {
-                    tracing::error!("{error}");
-                    findings.code = code::FAILED;
-                }
-            }
+        if !self.make(directories) {
+            findings.code = code::FAILED;
         }
         let Some(profile) = self.effective.profile.as_ref().filter(|_| findings.code == 0) else {
             return findings;
@@ -253,6 +281,20 @@ impl Start<'_> {
         findings.tally = tally(&report);
         (findings.code, findings.outcome) = self.tell(&report);
         findings
+    }
+
+    /// Makes the directories and proves that the workload can use them, as its user. False where
+    /// it cannot, and that has been said.
+    fn make(&self, directories: &[Directory]) -> bool {
+        let another = self.attributes.identity.as_ref().filter(|user| user.uid != geteuid());
+        let mut all_well = true;
+        for directory in directories {
+            if let Err(error) = make_for(another, directory) {
+                tracing::error!("{error}");
+                all_well = false;
+            }
+        }
+        all_well
     }
 
     /// Says what was found; the code is 0 to go on.
@@ -328,7 +370,8 @@ impl Start<'_> {
             })
             .collect();
         let candidates = candidates(arguments.first()?, find(&self.environment, "PATH"));
-        Some(Program { arguments, environment, candidates, explain })
+        let attributes = self.attributes.clone();
+        Some(Program { arguments, environment, candidates, attributes, explain })
     }
 
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
@@ -363,6 +406,21 @@ impl Start<'_> {
             terminal,
         })
     }
+}
+
+/// Makes a directory, and proves that its user can use it.
+fn make_for(another: Option<&Identity>, directory: &Directory) -> Result<(), Box<dyn Error>> {
+    let prepared = match another {
+        None => prepare_directory(directory)?,
+        Some(_) => make_directory(directory)?,
+    };
+    for note in prepared.notes {
+        tracing::warn!("{}: {note}", directory.variable);
+    }
+    if let Some(user) = another {
+        user.lend(|| prove(directory))??;
+    }
+    Ok(())
 }
 
 /// The report's counts, as they are sent to PID 1.

@@ -5,6 +5,7 @@
 //! `profile` is the data a profile holds; `resolve` lays the layers over each other.
 
 pub mod document;
+pub mod env_file;
 pub mod profile;
 pub mod resolve;
 pub mod setting;

@@ -63,6 +63,7 @@ fn directory(path: &Path) -> Directory {
         path: path.to_owned(),
         mode: None,
         owner: None,
+        user: None,
         access: Access::ReadWrite,
     }
 }

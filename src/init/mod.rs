@@ -6,14 +6,17 @@
 //! when is in `stage`, as data.
 //!
 //! Nothing here depends on the parsers, on async code, or on `std::process::Command`: what the
-//! workload starts with is exactly what mak-init was started with.
+//! workload starts with is exactly what mak-init was started with, but for the `attributes` that
+//! were asked for.
 
+pub mod attributes;
 pub mod clock;
 pub mod drain;
 pub mod event_loop;
 pub mod forward;
 pub mod frame;
 pub mod health_process;
+pub mod identity;
 pub mod mask;
 pub mod pid;
 pub mod preparation;

@@ -9,12 +9,16 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 use nix::unistd::{ForkResult, Pid as NixPid, execve, fork, setpgid};
 
+use super::attributes::Attributes;
 use super::mask::{Inherited, give_back};
 use super::pid::Pid;
 use super::terminal::Terminal;
 
 /// The PATH of execvp(3) where the environment has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The code where a step of our own fails, as of env(1), nice(1) and their kind.
+const FAILED: u8 = 125;
 
 /// Why a program could not be executed, for the person at the terminal.
 pub struct Refusal {
@@ -32,6 +36,8 @@ pub struct Program {
     pub environment: Vec<CString>,
     /// The paths that are tried, in this order.
     pub candidates: Vec<CString>,
+    /// What it is beyond that.
+    pub attributes: Attributes,
     /// Says why the last of `candidates` that was tried could not be executed. It reads files,
     /// which `init` does not: it is called in a process that has failed anyway.
     pub explain: fn(&Program, &CStr, io::Error) -> Refusal,
@@ -82,10 +88,14 @@ pub fn spawn(
     }
 }
 
-/// Becomes the program, with signals as they were given to us. Only returns where that is
-/// refused: the reason is then logged, and the result is the exit code for it.
+/// Becomes the program, with signals as they were given to us and the attributes asked for. Only
+/// returns where that is refused: the reason is then logged, and the result is the exit code for it.
 pub fn become_program(program: &Program, inherited: &Inherited) -> u8 {
     give_back(inherited);
+    if let Err(refused) = program.attributes.apply() {
+        tracing::error!("{refused}");
+        return FAILED;
+    }
     let (candidate, errno) = try_candidates(program);
     let refusal = (program.explain)(program, candidate, errno.into());
     tracing::error!("{}", refusal.text);
