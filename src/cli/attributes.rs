@@ -44,5 +44,5 @@ fn identity(user: &User) -> Identity {
 /// Whether signals to a workload of this user would be refused (`man 2 kill`).
 pub fn cannot_signal(user: &User) -> bool {
     let has_kill = || capabilities(None).is_ok_and(|s| s.effective.contains(CapabilitySet::KILL));
-    geteuid().as_raw() != user.uid && !has_kill()
+    geteuid().is_root() && user.uid != 0 && !has_kill()
 }

@@ -22,7 +22,7 @@ pub struct Identity {
 impl Identity {
     /// Takes the groups on, for good. This has to come before the user, who could not.
     pub fn take_groups(&self) -> Result<(), Refused> {
-        self.set_groups()?;
+        set_groups(&self.groups, self.gid).map_err(|errno| self.refused(errno))?;
         set_thread_res_gid(self.gid, self.gid, self.gid).map_err(|errno| self.refused(errno))
     }
 
@@ -36,27 +36,14 @@ impl Identity {
     pub fn lend<T>(&self, work: impl FnOnce() -> T) -> Result<T, Refused> {
         let (uid, gid) = (geteuid(), getegid());
         let groups = getgroups().map_err(|errno| self.refused(errno))?;
-        self.set_groups()?;
+        set_groups(&self.groups, self.gid).map_err(|errno| self.refused(errno))?;
         set_thread_res_gid(getgid(), self.gid, gid).map_err(|errno| self.refused(errno))?;
         set_thread_res_uid(getuid(), self.uid, uid).map_err(|errno| self.refused(errno))?;
         let result = work();
         set_thread_res_uid(getuid(), uid, uid).map_err(|errno| self.refused(errno))?;
         set_thread_res_gid(getgid(), gid, gid).map_err(|errno| self.refused(errno))?;
-        if sorted(&groups, gid) != sorted(&self.groups, gid) {
-            set_thread_groups(&groups).map_err(|errno| self.refused(errno))?;
-        }
+        set_groups(&groups, gid).map_err(|errno| self.refused(errno))?;
         Ok(result)
-    }
-
-    /// Without rights groups cannot be set, not even to what they are.
-    fn set_groups(&self) -> Result<(), Refused> {
-        let are = getgroups().map_err(|errno| self.refused(errno))?;
-        let same =
-            getegid() == self.gid && sorted(&are, self.gid) == sorted(&self.groups, self.gid);
-        if same {
-            return Ok(());
-        }
-        set_thread_groups(&self.groups).map_err(|errno| self.refused(errno))
     }
 
     fn refused(&self, errno: Errno) -> Refused {
@@ -65,6 +52,17 @@ impl Identity {
             errno,
             needs: "--user needs mak-init to be started as root, with CAP_SETUID and CAP_SETGID",
         }
+    }
+}
+
+/// Without the right to, groups cannot be set at all; that is no error where they are as wanted.
+fn set_groups(groups: &[Gid], gid: Gid) -> Result<(), Errno> {
+    match set_thread_groups(groups) {
+        Err(Errno::PERM) if getegid() == gid => {
+            let are = getgroups()?;
+            if sorted(&are, gid) == sorted(groups, gid) { Ok(()) } else { Err(Errno::PERM) }
+        }
+        result => result,
     }
 }
 
