@@ -4,6 +4,7 @@
 pub mod attributes;
 pub mod config;
 pub mod environment;
+pub mod explain;
 pub mod healthcheck;
 pub mod help;
 pub mod logs;
@@ -17,6 +18,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use crate::config::{ConfigError, Effective, Request, resolve};
+use crate::init::memory::end_set_up;
 use crate::init::title::Title;
 use words::{Subcommand, Words};
 
@@ -52,11 +54,15 @@ pub fn main(started: Started) -> u8 {
         Ok(words) => words,
         Err(why) => return usage(&why),
     };
+    if words.subcommand != Subcommand::Run {
+        end_set_up();
+    }
     match words.subcommand {
         Subcommand::Help => print(&help::text()),
         Subcommand::Version => print(concat!("mak-init ", env!("CARGO_PKG_VERSION"), "\n")),
-        Subcommand::Run => run::run(&started, words),
+        Subcommand::Run => run::run(started, words),
         Subcommand::Verify => verify::main(&started, &words),
+        Subcommand::Explain => explain::main(&started, words),
         Subcommand::Platform => platform::main(&started, &words),
         Subcommand::Healthcheck => healthcheck::main(&started, &words),
         Subcommand::Config => config::main(&started, &words),

@@ -19,16 +19,19 @@ use crate::directories::{
     Access, Directory, Owner, make as make_directory, prepare as prepare_directory, prove,
 };
 use crate::health;
+use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::attributes::Attributes;
 use crate::init::event_loop::Run;
+use crate::init::forward::Rewrites;
 use crate::init::frame::{Frame, Outcome, Phase, Tally};
-use crate::init::health_process::{HealthProcess, Kinship};
+use crate::init::health_process::{HealthProcess, Kinship, Serve};
 use crate::init::identity::Identity;
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
-use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
+use crate::init::restart::Restarts;
+use crate::init::spawn::{Program, Refusal, become_program, candidates};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
@@ -36,12 +39,19 @@ use crate::platform::Uname;
 use crate::verify::{self, Report, Status, Verdict};
 
 /// Runs the workload; the result is the exit code.
-pub fn run(started: &Started, words: Words) -> u8 {
-    let effective = match configuration(started, &words) {
+pub fn run(started: Started, words: Words) -> u8 {
+    let effective = match configuration(&started, &words) {
         Ok(effective) => effective,
         Err(error) => return refuse(&error),
     };
-    let Some(command) = command(words, &effective) else {
+    let pause = match words.switch(&started, "pause") {
+        Ok(pause) => pause,
+        Err(why) => return usage(&why),
+    };
+    if pause && !words.command.is_empty() {
+        return usage("--pause runs no workload; leave out the command");
+    }
+    let Some(command) = command(words, &effective).or(pause.then(|| vec!["pause".into()])) else {
         return usage(
             "there is no command to run; name one: mak-init [OPTIONS] [--] COMMAND [ARG…]",
         );
@@ -59,21 +69,39 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Err(error) => return failed("cannot receive signals", &error),
     };
     let uname = Uname::of_this_process();
-    let (attributes, environment) = match workload(started, &effective, &uname) {
+    let (attributes, environment) = match workload(&started, &effective, &uname) {
         Ok(settled) => settled,
+        Err(error) => {
+            tracing::error!("{error}");
+            return code::CONFIGURATION;
+        }
+    };
+    let start = Start {
+        effective: &effective,
+        command,
+        pause,
+        environment,
+        attributes,
+        inherited,
+        title: started.title,
+    };
+    let plan = match start.health_plan(&uname) {
+        Ok(plan) => plan,
         Err(code) => return code,
     };
-    let title = started.title;
-    let start = Start { effective: &effective, command, environment, attributes, inherited, title };
-    match start.health_plan(&uname) {
-        Ok(None) => start.go(signals, None),
-        Ok(Some(plan)) => start.go(signals, Some(&plan)),
+    let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
+    let run = start.set_up(signals, plan.is_some().then_some(&serve));
+    // What the loop does not need is dead when it begins, so that its memory goes back.
+    drop(start);
+    drop((effective, started, uname));
+    match run {
+        Ok(run) => init::run(run),
         Err(code) => code,
     }
 }
 
 /// The command that was typed, else the configured one.
-fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
+pub fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
     if !words.command.is_empty() {
         return Some(words.command);
     }
@@ -81,25 +109,20 @@ fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
     Some(configured.iter().map(OsString::from).collect())
 }
 
-/// What the workload is started with; the error is the exit code.
-fn workload(
+/// What the workload is started with, by the rights mak-init has now.
+pub fn workload(
     started: &Started,
     effective: &Effective,
     uname: &Uname,
-) -> Result<(Attributes, Environment), u8> {
-    let refused = |error: &dyn std::fmt::Display| {
-        tracing::error!("{error}");
-        code::CONFIGURATION
-    };
+) -> Result<(Attributes, Environment), Box<dyn Error>> {
     let wanted = &effective.values.workload;
-    let user = user(wanted).map_err(|error| refused(&error))?;
+    let user = user(wanted)?;
     if user.as_ref().is_some_and(cannot_signal) {
         tracing::warn!("without CAP_KILL mak-init cannot signal a workload of another user");
     }
     let profile = effective.profile.as_ref();
     let given = &started.environment;
-    let environment = workload_environment(given, wanted, user.as_ref(), profile, uname)
-        .map_err(|error| refused(&error))?;
+    let environment = workload_environment(given, wanted, user.as_ref(), profile, uname)?;
     Ok((attributes(wanted, user.as_ref()), environment))
 }
 
@@ -141,6 +164,8 @@ impl HealthPlan {
 struct Start<'a> {
     effective: &'a Effective,
     command: Vec<OsString>,
+    /// Whether there is no workload at all.
+    pause: bool,
     environment: Environment,
     attributes: Attributes,
     inherited: Inherited,
@@ -177,30 +202,26 @@ impl Start<'_> {
         }
     }
 
-    fn go(&self, signals: Signals, plan: Option<&HealthPlan>) -> u8 {
-        let serve = |link: OwnedFd, _: u32| plan.map_or(0, |plan| plan.serve(link));
-        let mut health = match plan.map(|_| self.start_health(&serve)) {
+    /// All that comes before the loop. The error is the exit code.
+    fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Run<'s>, u8> {
+        let mut health = match serve {
             None => None,
-            Some(Ok(health)) => Some(health),
-            Some(Err(code)) => return code,
+            Some(serve) => Some(self.start_health(serve)?),
         };
         if let Err(code) = self.prepare(&signals, health.as_mut()) {
             if let Some(health) = &mut health {
                 health.tell(Phase::Failed, None);
                 health.end();
             }
-            return code;
+            return Err(code);
         }
         match self.effective.values.mode {
-            Mode::Exec => self.become_workload(health),
+            Mode::Exec => Err(self.become_workload(health)),
             Mode::Supervise => self.supervise(signals, health),
         }
     }
 
-    fn start_health<'s>(
-        &self,
-        serve: &'s dyn Fn(OwnedFd, u32) -> i32,
-    ) -> Result<HealthProcess<'s>, u8> {
+    fn start_health<'s>(&self, serve: Serve<'s>) -> Result<HealthProcess<'s>, u8> {
         let kinship = match self.effective.values.mode {
             Mode::Supervise => Kinship::Child,
             Mode::Exec => Kinship::Unseen,
@@ -384,26 +405,47 @@ impl Start<'_> {
         code
     }
 
-    fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
-        let Some(program) = self.program() else { return code::FAILED };
-        if !is_init() {
-            // Orphans of the workload come to us then; refused, they go where they always went.
-            let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    /// All that the loop needs.
+    fn supervise<'s>(
+        &self,
+        signals: Signals,
+        health: Option<HealthProcess<'s>>,
+    ) -> Result<Run<'s>, u8> {
+        let values = &self.effective.values;
+        if !is_init() && values.subreaper {
+            adopt_orphans();
         }
-        let terminal = Terminal::controlling();
-        let workload = match spawn(&program, &self.inherited, terminal.as_ref()) {
-            Ok(workload) => workload,
-            Err(error) => return failed("cannot make a process for the workload", &error),
+        if let Some(signal) = values.parent_death_signal {
+            die_with_parent(signal);
+        }
+        let program = match self.pause {
+            true => None,
+            false => Some(self.program().ok_or(code::FAILED)?),
         };
-        drop(program);
-        init::run(Run {
-            workload,
+        Ok(Run {
+            program,
+            inherited: self.inherited,
             signals,
-            stop_signals: Mask::of(&self.effective.values.stop_signals),
-            grace: self.effective.values.grace,
-            drain: self.effective.values.drain,
+            stop_signals: Mask::of(&values.stop_signals),
+            stop_signal: values.stop_signal,
+            stop_delay: values.stop_delay,
+            grace: values.grace,
+            drain: values.drain,
+            time_limit: values.time_limit,
+            group: values.group,
+            rewrites: Rewrites::new(&values.rewrite),
+            job_control: false,
+            drains: true,
+            expect_exit: values.expect_exit.clone(),
+            restarts: Restarts::new(
+                values.restart,
+                values.restart_delay,
+                values.restart_max_delay,
+                values.restart_stable,
+                values.restart_limit,
+            ),
             health,
-            terminal,
+            terminal: Terminal::controlling(),
         })
     }
 }
@@ -443,6 +485,12 @@ fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusa
         true => Vec::new(),
         false => paths.iter().filter_map(|path| path.parent()).collect(),
     };
-    let (code, text) = verify::command::explain(&path(candidate), &folders, error);
+    let attempt = verify::command::Attempt {
+        path: &path(candidate),
+        folders: &folders,
+        arguments: &program.arguments,
+        environment: &program.environment,
+    };
+    let (code, text) = verify::command::explain(&attempt, error);
     Refusal { code, text }
 }

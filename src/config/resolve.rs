@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::document::{Document, LARGEST};
 use super::profile::{Profile, read_command, read_settings};
-use super::setting::{LogLevel, Origin, Policy, SETTINGS, Values, by_key, is_list};
+use super::setting::{LISTS, LogLevel, Origin, Policy, SETTINGS, Values, by_key};
 use super::word;
 
 /// Where configuration and profiles stand in an image.
@@ -100,29 +100,15 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
             })?;
         }
     }
-    for (row, word) in typed(&request.flags) {
-        let flag = SETTINGS[row].flag;
+    for (row, setting) in SETTINGS.iter().enumerate() {
+        let Some(word) = typed(request, row) else { continue };
+        let flag = setting.flag;
         effective
             .put(row, &word, Origin::Flag(flag))
             .map_err(|why| ConfigError::Usage(format!("--{flag}: {word:?} {why}")))?;
     }
     effective.settle_form(request)?;
     Ok(effective)
-}
-
-/// What was typed, a list that was given several times as one list.
-fn typed(flags: &[(usize, String)]) -> Vec<(usize, String)> {
-    let mut typed: Vec<(usize, String)> = Vec::new();
-    for (row, word) in flags {
-        match typed.iter_mut().find(|(known, _)| known == row && is_list(*row)) {
-            Some((_, list)) => {
-                list.push(',');
-                list.push_str(word);
-            }
-            None => typed.push((*row, word.clone())),
-        }
-    }
-    typed
 }
 
 impl Effective {
@@ -181,6 +167,17 @@ impl Effective {
         }
         Ok(())
     }
+}
+
+/// The word that was typed for a setting: the last one, or of a list all of them.
+fn typed(request: &Request, row: usize) -> Option<String> {
+    let mut words =
+        request.flags.iter().filter(|(at, _)| *at == row).map(|(_, word)| word.as_str());
+    if !LISTS.contains(&SETTINGS[row].key) {
+        return words.next_back().map(str::to_owned);
+    }
+    let words: Vec<&str> = words.collect();
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 fn in_file(why: String) -> ConfigError {
@@ -383,6 +380,13 @@ mod tests {
         assert_eq!(*origin, Origin::Environment("MAK_INIT_CAP_DROP"));
         let twice = with(&[], &[("grace", "1s"), ("grace", "2s")]).unwrap();
         assert_eq!(twice.values.grace.as_secs(), 2);
+    }
+
+    #[test]
+    fn a_repeated_flag_adds_to_a_list_and_replaces_anything_else() {
+        let flags = [("rewrite", "1:2"), ("grace", "1s"), ("rewrite", "15:0"), ("grace", "2s")];
+        let values = with(&[], &flags).unwrap().values;
+        assert_eq!((values.rewrite.len(), values.grace.as_secs()), (2, 2));
     }
 
     #[test]

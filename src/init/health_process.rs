@@ -14,7 +14,8 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 
 use super::clock::Moment;
 use super::forward;
-use super::frame::{Frame, Outcome, Phase, Tally};
+use super::frame::{Counts, Frame, Outcome, Phase, Tally};
+use super::memory::end_set_up;
 use super::pid::Pid;
 use super::spawn::exit_now;
 use crate::config::Signal;
@@ -68,6 +69,11 @@ impl<'a> HealthProcess<'a> {
         };
         health.fork()?;
         Ok(health)
+    }
+
+    /// Tells it what has been counted, with the next `tell`.
+    pub fn note_counts(&mut self, counts: Counts) {
+        self.frame.counts = counts;
     }
 
     /// Tells it where the run is.
@@ -167,6 +173,7 @@ impl<'a> HealthProcess<'a> {
                 Ok(())
             }
             None => {
+                end_set_up();
                 drop(ours);
                 let code = (self.serve)(theirs, self.frame.health_restarts);
                 exit_now(code as u8)

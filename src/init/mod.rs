@@ -9,6 +9,7 @@
 //! workload starts with is exactly what mak-init was started with, but for the `attributes` that
 //! were asked for.
 
+pub mod ancestry;
 pub mod attributes;
 pub mod clock;
 pub mod drain;
@@ -18,14 +19,17 @@ pub mod frame;
 pub mod health_process;
 pub mod identity;
 pub mod mask;
+pub mod memory;
 pub mod pid;
 pub mod preparation;
 pub mod reap;
 pub mod receive;
+pub mod restart;
 pub mod spawn;
 pub mod stage;
 pub mod terminal;
 pub mod title;
+pub mod zombies;
 
 pub use event_loop::run;
 pub use health_process::HealthProcess;
