@@ -366,16 +366,21 @@ fn a_directory_that_is_made_belongs_to_the_user_of_the_workload() {
         return;
     }
     let account = format!("{USER}:{GROUP}");
+    let second = "[[directory]]\nvariable = \"X_LOG\"\ndefault = \"/log\"\n";
     for (extra, owner) in [("", (USER, GROUP)), ("owner = \"61234:7\"\n", (USER, 7))] {
         for place in Place::BOTH {
-            let (folder, profile, data) = with_profile(extra);
+            let (folder, profile, data) = with_profile(&format!("{extra}{second}"));
+            let log = folder.at("log");
             let launch = Launch::at(place).arguments(&["--profile", &profile, "--user", &account]);
-            let script = "echo works > \"$X_DATA/file\"";
+            let script = "echo works > \"$X_DATA/file\" && echo works > \"$X_LOG/file\"";
+            let launch = launch.variable("X_LOG", &log);
             let ended = launch.arguments(&["--", "/bin/sh", "-c", script]).start().end();
             ended.expect(0);
             assert_eq!(ended.stderr, "");
             let made = fs::metadata(&data).unwrap();
             assert_eq!((made.uid(), made.gid()), owner);
+            let log = fs::metadata(&log).unwrap();
+            assert_eq!((log.uid(), log.gid()), (USER, GROUP));
             assert_eq!(fs::metadata(folder.at("deep")).unwrap().uid(), 0);
             assert_eq!(fs::metadata(format!("{data}/file")).unwrap().uid(), USER);
         }

@@ -108,6 +108,10 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
             .map_err(|why| ConfigError::Usage(format!("--{flag}: {word:?} {why}")))?;
     }
     effective.settle_form(request)?;
+    let workload = &effective.values.workload;
+    if !workload.kept.is_empty() && !workload.clear_environment {
+        effective.warnings.push("keep_env does nothing without clear_env".to_owned());
+    }
     Ok(effective)
 }
 
@@ -378,6 +382,9 @@ mod tests {
         assert_eq!(effective.values.workload.secrets, ["C", "D"]);
         let origin = &effective.origins[by_key("workload.cap_drop").unwrap()];
         assert_eq!(*origin, Origin::Environment("MAK_INIT_CAP_DROP"));
+        assert_eq!(with(&[], &[("keep-env", "A")]).unwrap().warnings.len(), 1);
+        let both = with(&[], &[("keep-env", "A"), ("clear-env", "1")]).unwrap();
+        assert!(both.warnings.is_empty() && both.values.workload.clear_environment);
         let twice = with(&[], &[("grace", "1s"), ("grace", "2s")]).unwrap();
         assert_eq!(twice.values.grace.as_secs(), 2);
     }
