@@ -89,8 +89,8 @@ fn kept(given: &Environment, workload: &Workload) -> Environment {
     }
     let secret = |name: &OsStr| {
         let name = name.to_str().unwrap_or_default();
-        let name = name.strip_suffix("_FILE").unwrap_or(name);
-        workload.secrets.iter().any(|secret| secret == name)
+        let names_it = |secret: &String| name.strip_prefix(secret.as_str());
+        workload.secrets.iter().filter_map(names_it).any(|rest| rest.is_empty() || rest == "_FILE")
     };
     let stays =
         |name: &OsStr| workload.kept.iter().any(|pattern| pattern.matches(name)) || secret(name);
