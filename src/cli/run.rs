@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
@@ -15,7 +16,7 @@ use crate::directories::{Access, Directory, Owner, prepare as prepare_directory}
 use crate::health;
 use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::death::Death;
-use crate::init::event_loop::Run;
+use crate::init::event_loop::{JobControl, Run};
 use crate::init::forward::Rewrites;
 use crate::init::frame::{Cause, Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship, Serve};
@@ -25,7 +26,7 @@ use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
 use crate::init::restart::Restarts;
-use crate::init::spawn::{Program, Refusal, become_program, candidates};
+use crate::init::spawn::{Program, Refusal, Standing, become_program, candidates};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
@@ -410,22 +411,15 @@ impl Start<'_> {
     }
 
     fn program(&self) -> Option<Program> {
-        let text = |word: &OsString| CString::new(word.clone().into_vec()).ok();
-        let arguments: Vec<CString> = self.command.iter().map(text).collect::<Option<_>>()?;
-        let environment = self
-            .environment
-            .iter()
-            .filter_map(|(name, value)| {
-                let mut entry = name.clone();
-                entry.push("=");
-                entry.push(value);
-                CString::new(entry.into_vec()).ok()
-            })
-            .collect();
-        let candidates = candidates(arguments.first()?, find(&self.environment, "PATH"));
+        let program = program_of(
+            &self.command,
+            environment_entries(&self.environment),
+            find(&self.environment, "PATH"),
+            explain,
+            Standing::Foreground,
+        )?;
         // Without it an end by 126 or 127 is taken for the workload's own.
-        let last_words = LastWords::new().ok();
-        Some(Program { arguments, environment, candidates, last_words, explain })
+        Some(Program { last_words: LastWords::new().ok(), ..program })
     }
 
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
@@ -467,8 +461,12 @@ impl Start<'_> {
             time_limit: values.time_limit,
             group: values.group,
             rewrites: Rewrites::new(&values.rewrite),
-            job_control: false,
+            job_control: JobControl::Forwarded,
             drains: true,
+            parting: None,
+            detached: false,
+            leaves_folder: false,
+            closes_descriptors: false,
             expect_exit: values.expect_exit.clone(),
             restarts: Restarts::new(
                 values.restart,
@@ -479,6 +477,7 @@ impl Start<'_> {
             ),
             health,
             terminal: Terminal::controlling(),
+            notice: None,
             explain_death: None,
         })
     }
@@ -505,6 +504,35 @@ impl Start<'_> {
         let is_fast = self.effective.profile.is_none() && values.listen.is_none();
         if is_fast { None } else { oom::kills(&Root::host()) }
     }
+}
+
+/// A grace period that nobody waits for the end of.
+pub const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The environment as execve(2) takes it.
+pub fn environment_entries(environment: &Environment) -> Vec<CString> {
+    let entry = |(name, value): &(OsString, OsString)| {
+        let mut entry = name.clone();
+        entry.push("=");
+        entry.push(value);
+        CString::new(entry.into_vec()).ok()
+    };
+    environment.iter().filter_map(entry).collect()
+}
+
+/// The program that this command names, looked for in these folders of PATH.
+pub fn program_of(
+    command: &[OsString],
+    environment: Vec<CString>,
+    path: Option<&OsStr>,
+    explain: fn(&Program, &CStr, std::io::Error) -> Refusal,
+    standing: Standing,
+) -> Option<Program> {
+    let text = |word: &OsString| CString::new(word.clone().into_vec()).ok();
+    let arguments: Vec<CString> = command.iter().map(text).collect::<Option<_>>()?;
+    let candidates = candidates(arguments.first()?, path);
+    let say = |text: &str| tracing::error!("{text}");
+    Some(Program { arguments, environment, candidates, last_words: None, explain, say, standing })
 }
 
 /// The report's counts, as they are sent to PID 1.

@@ -3,6 +3,7 @@
 //! From here on nothing may fail: what cannot be done now is done in a later turn or not at
 //! all, and once a stop is asked for every stage ends by its own deadline (`stage`).
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -13,6 +14,7 @@ use super::drain::signal_everything;
 use super::forward::{Rewrites, Sent, forward, send, send_group};
 use super::frame::{Cause, Counts, Phase};
 use super::health_process::HealthProcess;
+use super::hygiene::{close_all_but, leave_folder};
 use super::mask::{Inherited, Mask};
 use super::memory::give_back;
 use super::pid::{Pid, is_init};
@@ -62,10 +64,18 @@ pub struct Run<'a> {
     pub group: bool,
     /// Which signals are forwarded as others.
     pub rewrites: Rewrites,
-    /// Whether TSTP, TTIN and TTOU suspend the workload's group and mak-init itself.
-    pub job_control: bool,
+    /// What TSTP, TTIN and TTOU do.
+    pub job_control: JobControl,
     /// Whether what is left is given time to end when the workload has.
     pub drains: bool,
+    /// What the workload's group is sent when the workload has ended and nothing is drained.
+    pub parting: Option<Signal>,
+    /// Whether we have just left a terminal whose session we led.
+    pub detached: bool,
+    /// Whether the folder mak-init was started in is left.
+    pub leaves_folder: bool,
+    /// Whether descriptors that are not ours are closed once the workload has them.
+    pub closes_descriptors: bool,
     /// Exit codes that become others.
     pub expect_exit: Vec<(u8, u8)>,
     /// When the workload is started again.
@@ -74,8 +84,34 @@ pub struct Run<'a> {
     pub health: Option<HealthProcess<'a>>,
     /// The terminal, where we had its foreground.
     pub terminal: Option<Terminal>,
+    /// Who is told of what happens.
+    pub notice: Option<Box<dyn Fn(Notice)>>,
     /// Says why the workload ended, where it was not by its own 0; called in a child.
     pub explain_death: Option<Explain<'a>>,
+}
+
+/// What TSTP, TTIN and TTOU do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobControl {
+    /// They are forwarded like any other.
+    Forwarded,
+    /// They are forwarded, and suspend mak-init itself.
+    Passed,
+    /// They suspend the workload's group, then mak-init itself.
+    Suspends,
+}
+
+/// Something that has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The workload has been started.
+    Started(Pid),
+    /// SIGCHLD has arrived.
+    ChildSignal,
+    /// A process other than the workload has been reaped.
+    Reaped(Pid),
+    /// A signal has been forwarded.
+    Forwarded(Signal),
 }
 
 /// The run as it stands.
@@ -88,8 +124,13 @@ struct Loop<'a> {
     /// The workload is suspended: it would not see a signal that asks it to end.
     suspended: bool,
     woken: bool,
+    /// The workload that has been reaped: its group may still have members.
+    leader: Option<Pid>,
     /// There is no workload to run at all.
     pause: bool,
+    /// Signals of the terminal we left that are still to come.
+    hup_due: bool,
+    cont_due: bool,
     began: Moment,
     starts: u32,
     limit: Option<Moment>,
@@ -118,12 +159,15 @@ pub fn run(run: Run) -> u8 {
     let mut state = Loop {
         limit: run.time_limit.map(|limit| now.after(limit)),
         pause: run.program.is_none(),
+        hup_due: run.detached,
+        cont_due: run.detached,
         run,
         stage: Stage::Starting,
         time_up: None,
         target: None,
         suspended: false,
         woken: false,
+        leader: None,
         began: now,
         starts: 0,
         out_of_time: false,
@@ -181,10 +225,13 @@ impl Loop<'_> {
     }
 
     fn take_signal(&mut self, arrival: Arrival) {
-        if is_ours(&arrival) {
+        if arrival.signal == Signal::CHLD {
+            self.notice(Notice::ChildSignal);
+        }
+        if is_ours(&arrival) || self.is_of_the_terminal(arrival.signal) {
             return;
         }
-        if self.run.job_control && is_job_control(arrival.signal) {
+        if self.run.job_control != JobControl::Forwarded && is_job_control(arrival.signal) {
             return self.suspend(arrival);
         }
         // A signal that is dropped counts as never sent, also as a request to stop.
@@ -201,6 +248,7 @@ impl Loop<'_> {
         let Some(target) = self.target else { return };
         self.senders.note(arrival);
         self.counts.forwarded = self.counts.forwarded.wrapping_add(1);
+        self.notice(Notice::Forwarded(arrival.signal));
         if self.run.group {
             send_group(target, arrival.signal);
         } else if forward(target, arrival) == Sent::WithoutValue {
@@ -240,19 +288,31 @@ impl Loop<'_> {
     /// Suspends the workload's group, then ourselves: whoever waits for us is told as if the
     /// workload had been suspended. Init cannot be stopped, by itself least of all.
     fn suspend(&mut self, arrival: Arrival) {
-        let signal = match self.run.rewrites.of(arrival.signal) {
-            Some(signal) if signal == arrival.signal => Signal::STOP,
-            Some(signal) => signal,
-            None => return,
-        };
-        if let Some(target) = self.target {
-            send_group(target, signal);
-        }
+        let Some(signal) = self.run.rewrites.of(arrival.signal) else { return };
+        let suspends = self.run.job_control == JobControl::Suspends && signal == arrival.signal;
+        let signal = if suspends { Signal::STOP } else { signal };
+        self.pass_on(&Arrival { signal, ..arrival });
         if !is_init() {
             let _ = rustix::process::kill_process(
                 rustix::process::getpid(),
                 rustix::process::Signal::STOP,
             );
+        }
+    }
+
+    /// HUP and CONT of the kernel, once each, for having left the terminal.
+    fn is_of_the_terminal(&mut self, signal: Signal) -> bool {
+        let expected = match signal {
+            Signal::HUP => &mut self.hup_due,
+            Signal::CONT => &mut self.cont_due,
+            _ => return false,
+        };
+        std::mem::take(expected)
+    }
+
+    fn notice(&self, notice: Notice) {
+        if let Some(tell) = &self.run.notice {
+            tell(notice);
         }
     }
 
@@ -283,12 +343,13 @@ impl Loop<'_> {
             return self.take_explanation(ended);
         }
         if Some(pid) != self.target {
+            self.notice(Notice::Reaped(pid));
             if let Some(health) = &mut self.run.health {
                 health.has_ended(pid);
             }
             return;
         }
-        self.target = None;
+        self.leader = self.target.take();
         self.suspended = false;
         self.ended = ended;
         self.explain_death(pid);
@@ -430,6 +491,7 @@ impl Loop<'_> {
                 self.counts.restarts = self.starts;
                 self.starts = self.starts.saturating_add(1);
                 self.target = Some(pid);
+                self.notice(Notice::Started(pid));
                 self.began = now;
                 self.retry = FIRST_RETRY;
                 self.give_up = None;
@@ -458,6 +520,12 @@ impl Loop<'_> {
         }
         if self.run.restarts.policy == Restart::Never {
             self.run.program = None;
+        }
+        if self.run.leaves_folder {
+            leave_folder();
+        }
+        if self.run.closes_descriptors {
+            close_all_but(&[self.run.signals.as_fd().as_raw_fd()]);
         }
         give_back();
     }
@@ -515,6 +583,9 @@ impl Loop<'_> {
         }
         zombies::say();
         if !self.run.drains {
+            if let (Some(leader), Some(signal)) = (self.leader, self.run.parting) {
+                send_group(leader, signal);
+            }
             self.stage = Stage::Over;
             return;
         }

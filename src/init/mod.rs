@@ -16,6 +16,7 @@ pub mod event_loop;
 pub mod forward;
 pub mod frame;
 pub mod health_process;
+pub mod hygiene;
 pub mod last_words;
 pub mod mask;
 pub mod memory;
