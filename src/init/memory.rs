@@ -148,7 +148,7 @@ pub fn give_back() {
 
 /// The pages of the array in which nothing is alive, a run of them at a time.
 fn give_back_array(page: usize) {
-    let end = USED.load(Relaxed).next_multiple_of(GRANULE) / GRANULE;
+    let end = USED.load(Relaxed).div_ceil(GRANULE);
     let mut dead = 0;
     for (granule, alive) in ALIVE[..end].iter().enumerate() {
         if alive.load(Relaxed) != 0 {
