@@ -25,10 +25,11 @@ pub(super) struct Segment {
     pub offset: u64,
     pub address: u64,
     pub size: u64,
+    pub alignment: u64,
 }
 
 /// PT_LOAD.
-const LOAD: u32 = 1;
+pub(super) const LOAD: u32 = 1;
 
 pub(super) struct Image<'f> {
     pub identity: Identity,
@@ -181,10 +182,11 @@ struct Layout {
     offset: usize,
     address: usize,
     size: usize,
+    alignment: usize,
 }
 
-const LAYOUT_32: Layout = Layout { entry: 32, offset: 4, address: 8, size: 16 };
-const LAYOUT_64: Layout = Layout { entry: 56, offset: 8, address: 16, size: 32 };
+const LAYOUT_32: Layout = Layout { entry: 32, offset: 4, address: 8, size: 16, alignment: 28 };
+const LAYOUT_64: Layout = Layout { entry: 56, offset: 8, address: 16, size: 32, alignment: 48 };
 
 fn segments(
     file: &File,
@@ -226,6 +228,7 @@ fn segments(
             offset: table.word(base + layout.offset, wide)?,
             address: table.word(base + layout.address, wide)?,
             size: table.word(base + layout.size, wide)?,
+            alignment: table.word(base + layout.alignment, wide)?,
         })
     };
     (0..usize::from(count)).map(at).collect::<Option<Vec<_>>>().ok_or(ElfError::Truncated {

@@ -10,10 +10,14 @@ mod error;
 mod identity;
 mod image;
 mod object;
+mod property;
+mod symbols;
 mod versions;
 
 pub use error::ElfError;
 pub(crate) use identity::endian_of;
 pub use identity::{Class, Endian, Identity, Kind, Machine, Mismatch, identify};
 pub use object::{Object, read};
+pub use property::Property;
+pub use symbols::exports;
 pub use versions::RequiredVersion;

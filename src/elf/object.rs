@@ -6,7 +6,8 @@
 
 use std::fs::File;
 
-use super::image::{Image, Segment};
+use super::image::{Image, LOAD, Segment};
+use super::property::{self, Property};
 use super::versions::{self, RequiredVersion, Strings};
 use super::{ElfError, Identity, Kind};
 
@@ -14,15 +15,18 @@ use super::{ElfError, Identity, Kind};
 const MOST_ENTRIES: u64 = 8 * 1024;
 
 // Program header types and dynamic tags (gABI, chapter 5; glibc's elf.h for the OS range).
-const PT_DYNAMIC: u32 = 2;
+pub(super) const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 const DT_NULL: u64 = 0;
 const DT_NEEDED: u64 = 1;
+const DT_HASH: u64 = 4;
 const DT_STRTAB: u64 = 5;
+const DT_SYMTAB: u64 = 6;
 const DT_STRSZ: u64 = 10;
 const DT_SONAME: u64 = 14;
 const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
+const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const DT_FLAGS_1: u64 = 0x6fff_fffb;
 const DT_VERDEF: u64 = 0x6fff_fffc;
 const DT_VERDEFNUM: u64 = 0x6fff_fffd;
@@ -56,6 +60,11 @@ pub struct Object {
     pub required_versions: Vec<RequiredVersion>,
     /// DT_VERDEF, without the entry that names the file itself.
     pub defined_versions: Vec<String>,
+    /// The least alignment (p_align) of a loaded segment, in bytes, 0 and 1 left out; 0 where
+    /// none is said. A kernel whose pages are larger cannot map the file as it is laid out.
+    pub alignment: u64,
+    /// What its GNU property note asks of the processor.
+    pub property: Property,
 }
 
 impl Object {
@@ -95,6 +104,8 @@ pub fn read(file: &File) -> Result<Object, ElfError> {
         flags_1: 0,
         required_versions: Vec::new(),
         defined_versions: Vec::new(),
+        alignment: alignment(&image),
+        property: property::read(&mut image),
     };
     if let Some(segment) = image.segment(PT_INTERP) {
         let end = segment.offset.saturating_add(segment.size);
@@ -109,13 +120,22 @@ pub fn read(file: &File) -> Result<Object, ElfError> {
     Ok(object)
 }
 
+fn alignment(image: &Image<'_>) -> u64 {
+    let loaded = image.segments.iter().filter(|segment| segment.kind == LOAD);
+    let said = loaded.map(|segment| segment.alignment).filter(|&alignment| alignment > 1);
+    said.min().unwrap_or(0)
+}
+
 /// The entries of the dynamic section that matter here; of those that stand once, the last one
 /// counts, as in glibc's `elf_get_dynamic_info`.
 #[derive(Default)]
-struct Tags {
+pub(super) struct Tags {
     needed: Vec<u64>,
-    strings: Option<u64>,
+    pub strings: Option<u64>,
     strings_size: Option<u64>,
+    pub symbols: Option<u64>,
+    pub hash: Option<u64>,
+    pub gnu_hash: Option<u64>,
     soname: Option<u64>,
     rpath: Option<u64>,
     runpath: Option<u64>,
@@ -126,7 +146,18 @@ struct Tags {
     required_count: u64,
 }
 
-fn tags(image: &mut Image<'_>, segment: Segment) -> Result<Tags, ElfError> {
+impl Tags {
+    /// The string table; `None` where the dynamic section names none.
+    pub fn strings(&self, image: &Image<'_>) -> Result<Option<Strings>, ElfError> {
+        let Some(address) = self.strings else { return Ok(None) };
+        let start = image.offset_of(address, "the string table")?;
+        let end = self.strings_size.map_or(u64::MAX, |size| start.saturating_add(size));
+        Ok(Some(Strings { start, end }))
+    }
+}
+
+/// Reads the dynamic section.
+pub(super) fn tags(image: &mut Image<'_>, segment: Segment) -> Result<Tags, ElfError> {
     const WHAT: &str = "the dynamic section";
     let wide = image.wide();
     let word = if wide { 8 } else { 4 };
@@ -155,6 +186,9 @@ fn tags(image: &mut Image<'_>, segment: Segment) -> Result<Tags, ElfError> {
             DT_NEEDED => tags.needed.push(value),
             DT_STRTAB => tags.strings = Some(value),
             DT_STRSZ => tags.strings_size = Some(value),
+            DT_SYMTAB => tags.symbols = Some(value),
+            DT_HASH => tags.hash = Some(value),
+            DT_GNU_HASH => tags.gnu_hash = Some(value),
             DT_SONAME => tags.soname = Some(value),
             DT_RPATH => tags.rpath = Some(value),
             DT_RUNPATH => tags.runpath = Some(value),
@@ -171,13 +205,7 @@ fn tags(image: &mut Image<'_>, segment: Segment) -> Result<Tags, ElfError> {
 
 fn describe(object: &mut Object, image: &mut Image<'_>, tags: &Tags) -> Result<(), ElfError> {
     object.flags_1 = tags.flags_1;
-    let Some(address) = tags.strings else { return Ok(()) };
-    let start = image.offset_of(address, "the string table")?;
-    let end = match tags.strings_size {
-        Some(size) => start.saturating_add(size),
-        None => u64::MAX,
-    };
-    let strings = Strings { start, end };
+    let Some(strings) = tags.strings(image)? else { return Ok(()) };
     for &index in &tags.needed {
         object.needed.push(strings.get(image, index, "the name of a needed file (DT_NEEDED)")?);
     }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::search::{How, Loader, Requester, Resolution};
-use super::userland::{Libc, libc_of_interpreter};
 use super::versions::highest;
 use crate::elf::{self, ElfError, Mismatch, Object};
+use crate::platform::userland::{Family as Libc, family_of_interpreter};
 
 /// Files in one closure; the largest programs load some hundred.
 const MOST_NODES: usize = 2048;
@@ -301,7 +301,7 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     /// Follows the rules of the loader that the program asks for.
     fn choose_loader(&mut self, path: &Path, interpreter: String) {
-        let libc = libc_of_interpreter(&interpreter);
+        let libc = family_of_interpreter(&interpreter);
         let asked = Path::new(&interpreter);
         let reason = match self.loader.root.open(asked).map(|file| elf::identify(&file)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is not there".to_owned(),
@@ -442,8 +442,7 @@ impl<'l, 'a> Walk<'l, 'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loader::fixture::{Folder, arch, compile};
-    use crate::loader::userland::{glibc_loaders, musl_loaders};
+    use crate::loader::fixture::{Folder, arch, compile, glibc_loader, musl_loader};
     use crate::platform::Root;
     use std::collections::BTreeSet;
     use std::ffi::OsStr;
@@ -458,7 +457,7 @@ mod tests {
 
     /// What the real loader lists, links followed.
     fn listed(file: &str) -> BTreeSet<PathBuf> {
-        let output = std::process::Command::new(glibc_loaders(arch())[0])
+        let output = std::process::Command::new(glibc_loader(arch()))
             .args(["--list", file])
             .env_remove("LD_LIBRARY_PATH")
             .output()
@@ -580,7 +579,7 @@ mod tests {
     #[test]
     fn a_program_for_a_libc_that_is_not_there_is_refused_as_the_kernel_does() {
         let folder = Folder::musl("glibc-program");
-        let loader = glibc_loaders(arch())[0];
+        let loader = glibc_loader(arch());
         let interpreter = format!("-Wl,--dynamic-linker={loader}");
         let options = ["-nostdlib", "-pie", &interpreter];
         compile("void _start(void){}", &folder.path("app"), &options);
@@ -593,7 +592,7 @@ mod tests {
     #[test]
     fn a_program_is_resolved_by_the_rules_of_the_loader_it_asks_for() {
         let folder = Folder::glibc("musl-program");
-        let loader = musl_loaders(arch())[0];
+        let loader = musl_loader(arch());
         folder.library(loader, "int a;", &[]);
         folder.library("usr/local/lib/liba.so", "int a;", &["-Wl,-soname,liba.so"]);
         let library = folder.path("usr/local/lib/liba.so");

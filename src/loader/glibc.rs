@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn the_folders_are_those_built_into_this_machines_loader() {
         let arch = Arch::built_for().unwrap();
-        let path = super::super::userland::glibc_loaders(arch)[0];
+        let path = crate::loader::fixture::glibc_loader(arch);
         let root = Root::host();
         let found = default_folders(&root, arch, Some(Path::new(path)));
         let help = std::process::Command::new(path).arg("--help").output().unwrap().stdout;

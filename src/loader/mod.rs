@@ -12,11 +12,10 @@ pub(crate) mod fixture;
 mod glibc;
 mod musl;
 mod search;
-mod userland;
 mod versions;
 
 pub use cache::{Cache, CacheError, Entry, Hwcap};
 pub use closure::{Closure, Node, Problem};
 pub use conf::directories as conf_directories;
 pub use search::{Candidate, How, Loader, Requester, Resolution};
-pub use userland::{Libc, libc_of_interpreter, root_arch};
+pub use crate::platform::userland::Family as Libc;

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::cache::{self, Cache};
-use super::userland::{Libc, loader_of};
 use super::{glibc, musl};
 use crate::elf::{self, ElfError, Identity, Object};
+use crate::platform::userland::{Family as Libc, loader_of};
 use crate::platform::{Arch, Root};
 
 const CACHE: &str = "/etc/ld.so.cache";
@@ -151,7 +151,7 @@ impl<'a> Loader<'a> {
     /// is the workload's LD_LIBRARY_PATH. A cache that cannot be used is remembered as a note.
     pub fn new(root: &'a Root, arch: Arch, library_path: &OsStr) -> Loader<'a> {
         let (libc, program) = match loader_of(root, arch) {
-            Some((libc, path, identity)) => (libc, Some((path, identity))),
+            Some(found) => (found.family, Some((found.loader, found.identity))),
             None => (Libc::Glibc, None),
         };
         Loader::of(root, arch, libc, program, library_path)

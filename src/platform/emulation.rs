@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Arch, Uname, libc};
+use super::{Arch, Uname};
+use crate::elf;
 
 /// That this process is emulated, by what, and how that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +57,8 @@ pub fn collect(uname: &Uname, hypervisor: Option<String>, brand: Option<String>)
         program: std::fs::read_link(EXE).ok(),
         program_machine: File::open(EXE)
             .ok()
-            .and_then(|mut file| libc::machine_of_header(&mut file)),
+            .and_then(|file| elf::identify(&file).ok())
+            .map(|identity| identity.machine.0),
         hypervisor,
         brand,
     }

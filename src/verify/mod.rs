@@ -13,13 +13,15 @@ use std::ffi::OsStr;
 pub use report::{Check, Report, Status, Verdict};
 pub use request::Request;
 
-use crate::loader::{Loader, root_arch};
+use crate::loader::Loader;
+use crate::platform::userland::root_arch;
 use crate::platform::{Arch, Uname, detect};
 
 /// Makes every check of the request.
 pub fn verify(request: &Request) -> Report {
     let platform = detect(&request.root);
-    let Some(arch) = root_arch(&request.root).or_else(|| Uname::of_this_process().arch()) else {
+    let own = Uname::of_this_process().arch();
+    let Some(arch) = root_arch(&request.root, own).or(own) else {
         let check = Check::new(
             "platform.unknown",
             Status::Fail,
