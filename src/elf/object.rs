@@ -4,6 +4,7 @@
 //! while they are decoded), two windows of 64 KiB, 1 MiB of strings, and at most 16,384 entries
 //! of each list; below 4 MiB together, a few KiB for ordinary files.
 
+use std::ffi::OsString;
 use std::fs::File;
 
 use super::image::{Image, LOAD, Segment};
@@ -47,13 +48,13 @@ pub struct Object {
     /// packed (as by UPX), and nothing can be said about what it needs.
     pub has_dynamic_section: bool,
     /// DT_SONAME.
-    pub soname: Option<String>,
+    pub soname: Option<OsString>,
     /// DT_NEEDED, in the file's order.
-    pub needed: Vec<String>,
+    pub needed: Vec<OsString>,
     /// DT_RPATH, not split.
-    pub rpath: Option<String>,
+    pub rpath: Option<OsString>,
     /// DT_RUNPATH, not split.
-    pub runpath: Option<String>,
+    pub runpath: Option<OsString>,
     /// DT_FLAGS_1.
     pub flags_1: u64,
     /// DT_VERNEED.
@@ -78,10 +79,11 @@ impl Object {
     /// About how many bytes of memory the lists take.
     pub(crate) fn weight(&self) -> usize {
         const EACH: usize = 64;
-        let names = self.needed.iter().chain(&self.defined_versions).map(|name| EACH + name.len());
+        let needed = self.needed.iter().map(|name| EACH + name.len());
+        let defined = self.defined_versions.iter().map(|name| EACH + name.len());
         let required = self.required_versions.iter();
         let required = required.map(|one| EACH + one.file.len() + one.version.len());
-        std::mem::size_of::<Object>() + names.chain(required).sum::<usize>()
+        std::mem::size_of::<Object>() + needed.chain(defined).chain(required).sum::<usize>()
     }
 
     /// Whether the default folders are left out for what this file needs (DF_1_NODEFLIB).
@@ -207,7 +209,7 @@ fn describe(object: &mut Object, image: &mut Image<'_>, tags: &Tags) -> Result<(
     object.flags_1 = tags.flags_1;
     let Some(strings) = tags.strings(image)? else { return Ok(()) };
     for &index in &tags.needed {
-        object.needed.push(strings.get(image, index, "the name of a needed file (DT_NEEDED)")?);
+        object.needed.push(strings.name(image, index, "the name of a needed file (DT_NEEDED)")?);
     }
     object.soname = named(image, strings, tags.soname, "the file's own name (DT_SONAME)")?;
     object.rpath = named(image, strings, tags.rpath, "the search path DT_RPATH")?;
@@ -227,8 +229,8 @@ fn named(
     strings: Strings,
     index: Option<u64>,
     what: &'static str,
-) -> Result<Option<String>, ElfError> {
-    index.map(|index| strings.get(image, index, what)).transpose()
+) -> Result<Option<OsString>, ElfError> {
+    index.map(|index| strings.name(image, index, what)).transpose()
 }
 
 #[cfg(test)]
@@ -274,9 +276,12 @@ mod tests {
         let top = read(&open(&folder, "libtop.so")).unwrap();
         assert_eq!(top.identity.arch(), Some(arch()));
         assert_eq!(top.identity.kind, Kind::SharedObject);
-        assert_eq!(top.soname.as_deref(), Some("libtop.so.7"));
+        assert_eq!(top.soname.as_deref().and_then(|name| name.to_str()), Some("libtop.so.7"));
         assert_eq!(top.needed, ["libdep.so.1"]);
-        assert_eq!(top.rpath.as_deref(), Some("$ORIGIN/../lib:/opt"));
+        assert_eq!(
+            top.rpath.as_deref().and_then(|name| name.to_str()),
+            Some("$ORIGIN/../lib:/opt")
+        );
         assert_eq!(top.runpath, None);
         assert!(top.skips_default_folders());
         assert!(top.has_dynamic_section && !top.is_static_program());
@@ -296,7 +301,7 @@ mod tests {
         let own = read(&File::open(std::env::current_exe().unwrap()).unwrap()).unwrap();
         let asked = own.interpreter.clone().unwrap();
         assert!(std::path::Path::new(&asked).exists(), "{asked}");
-        assert!(own.needed.iter().any(|name| name.starts_with("libc.")));
+        assert!(own.needed.iter().any(|name| name.as_encoded_bytes().starts_with(b"libc.")));
         assert!(!own.is_static_program());
 
         let folder = Folder::new("static");
@@ -381,7 +386,7 @@ mod tests {
         assert_eq!(object.identity.arch(), None);
         assert!(object.identity.runs_on(Arch::Amd64).is_err());
         assert_eq!(object.needed, ["libx.1"]);
-        assert_eq!(object.soname.as_deref(), Some("liby.2"));
+        assert_eq!(object.soname.as_deref().and_then(|name| name.to_str()), Some("liby.2"));
     }
 
     #[test]

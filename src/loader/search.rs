@@ -4,14 +4,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::cache::{self, Cache};
-use super::{glibc, musl};
+use super::conditions::Conditions;
+use super::{glibc, musl, preload};
 use crate::elf::{self, ElfError, Identity, Object};
 use crate::platform::userland::{Family as Libc, loader_of};
 use crate::platform::{Arch, Root};
@@ -21,8 +22,6 @@ const CACHE: &str = "/etc/ld.so.cache";
 const MOST_SEARCHED: usize = 64;
 /// Bytes of memory that remembered objects may take, about.
 const MOST_REMEMBERED: usize = 16 * 1024 * 1024;
-/// Parts of one search path that are looked at; the rest of a longer one is ignored.
-pub(super) const MOST_PARTS: usize = 1024;
 
 /// The dynamic loader of a root for one architecture.
 #[derive(Clone, Debug)]
@@ -32,15 +31,21 @@ pub struct Loader<'a> {
     pub(super) libc: Libc,
     /// The loader's own file and header, where the root has one.
     pub(super) program: Option<(PathBuf, Identity)>,
-    /// LD_LIBRARY_PATH.
-    pub(super) library_path: Vec<PathBuf>,
+    /// Environment, processor and kernel.
+    pub(super) conditions: Conditions,
+    /// What is loaded before everything else, as LD_PRELOAD and its file name it.
+    pub(super) preloads: Vec<OsString>,
     /// The folders searched at last.
     pub(super) default_folders: Vec<PathBuf>,
+    /// The sub-directories of each folder that come before it, best first.
+    pub(super) subfolders: Vec<PathBuf>,
     pub(super) cache: Option<Cache>,
     /// What was wrong with the loader's own files.
     pub(super) notes: Vec<String>,
     /// What was read already: the libc is needed by every file of a root.
     objects: RefCell<Memory>,
+    /// Of each folder that was searched, the sub-directories that are there.
+    better: RefCell<HashMap<PathBuf, Rc<[PathBuf]>>>,
 }
 
 /// Objects by their path on this machine, as long as there is room.
@@ -56,9 +61,9 @@ pub struct Requester {
     /// Its path inside the root, from which `$ORIGIN` follows.
     pub path: PathBuf,
     /// DT_RPATH.
-    pub rpath: Option<String>,
+    pub rpath: Option<OsString>,
     /// DT_RUNPATH.
-    pub runpath: Option<String>,
+    pub runpath: Option<OsString>,
     /// DF_1_NODEFLIB.
     pub skips_default_folders: bool,
 }
@@ -147,57 +152,57 @@ pub enum Resolution {
 }
 
 impl<'a> Loader<'a> {
-    /// The loader that `root` has for `arch`: glibc's where there is none at all. `library_path`
-    /// is the workload's LD_LIBRARY_PATH. A cache that cannot be used is remembered as a note.
-    pub fn new(root: &'a Root, arch: Arch, library_path: &OsStr) -> Loader<'a> {
+    /// The loader that `root` has for `arch`: glibc's where there is none at all. A cache that
+    /// cannot be used is remembered as a note.
+    pub fn new(root: &'a Root, arch: Arch, conditions: Conditions) -> Loader<'a> {
         let (libc, program) = match loader_of(root, arch) {
             Some(found) => (found.family, Some((found.loader, found.identity))),
             None => (Libc::Glibc, None),
         };
-        Loader::of(root, arch, libc, program, library_path)
+        Loader::of(root, arch, libc, program, conditions)
     }
 
     /// The loader at `program`, as a program's PT_INTERP names it.
-    pub(super) fn of(
+    fn of(
         root: &'a Root,
         arch: Arch,
         libc: Libc,
         program: Option<(PathBuf, Identity)>,
-        library_path: &OsStr,
+        conditions: Conditions,
     ) -> Loader<'a> {
         let mut notes = Vec::new();
         let path = program.as_ref().map(|(path, _)| path.as_path());
         if path.is_none() {
             notes.push(format!("the root has no dynamic loader for {arch}"));
         }
-        let separators: &[u8] = if libc == Libc::Musl { b":\n" } else { b":;" };
-        let (default_folders, cache) = match libc {
+        let (default_folders, subfolders, cache) = match libc {
             Libc::Glibc => {
                 let cache = load_cache(root, arch, &mut notes);
-                (glibc::default_folders(root, arch, path), cache)
+                let built_in = glibc::built_in(root, arch, path, &conditions.processor);
+                (built_in.folders, built_in.subfolders, cache)
             }
-            Libc::Musl => (musl::default_folders(root, arch), None),
+            Libc::Musl => (musl::default_folders(root, arch), Vec::new(), None),
         };
-        let library_path = split(library_path.as_bytes(), separators);
         Loader {
             root,
             arch,
             libc,
             program,
-            library_path,
+            preloads: preload::names(root, libc, &conditions.preload),
+            conditions,
             default_folders,
+            subfolders,
             cache,
             notes,
             objects: RefCell::default(),
+            better: RefCell::default(),
         }
     }
 
     /// The same loader for a program that asks for the interpreter at `path`.
     pub(super) fn through(&self, path: &Path, identity: Identity, libc: Libc) -> Loader<'a> {
         let program = Some((path.to_owned(), identity));
-        let mut loader = Loader::of(self.root, self.arch, libc, program, OsStr::new(""));
-        loader.library_path.clone_from(&self.library_path);
-        loader
+        Loader::of(self.root, self.arch, libc, program, self.conditions.clone())
     }
 
     /// Which libc's rules are followed.
@@ -232,7 +237,8 @@ impl<'a> Loader<'a> {
 
     /// Finds the file that the loader takes for `name`, a soname or a path; without a requester
     /// as for a name in LD_PRELOAD.
-    pub fn find(&self, name: &str, requester: Option<&Requester>) -> Resolution {
+    pub fn find(&self, name: impl AsRef<OsStr>, requester: Option<&Requester>) -> Resolution {
+        let name = name.as_ref();
         match requester {
             Some(requester) => self.find_for(name, &[requester]),
             None => self.find_for(name, &[]),
@@ -240,7 +246,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Finds `name` for the first of `chain`; the others are what loaded it, nearest first.
-    pub(super) fn find_for(&self, name: &str, chain: &[&Requester]) -> Resolution {
+    pub(super) fn find_for(&self, name: &OsStr, chain: &[&Requester]) -> Resolution {
         let mut attempt = Attempt::new(self);
         let end = match self.libc {
             Libc::Glibc => glibc::find(&mut attempt, name, chain),
@@ -250,6 +256,26 @@ impl<'a> Loader<'a> {
             Some(resolution) => resolution,
             None => attempt.failed(name),
         }
+    }
+
+    /// What is loaded before everything else: LD_PRELOAD, then glibc's `/etc/ld.so.preload`.
+    pub fn preloads(&self) -> &[OsString] {
+        &self.preloads
+    }
+
+    /// Under what it searches.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// The sub-directories of a folder that are there and come before it.
+    pub(super) fn better(&self, folder: &Path) -> Rc<[PathBuf]> {
+        if let Some(known) = self.better.borrow().get(folder) {
+            return Rc::clone(known);
+        }
+        let found = glibc::better(self, folder);
+        self.better.borrow_mut().insert(folder.to_owned(), Rc::clone(&found));
+        found
     }
 
     /// The loader itself as the answer to a search.
@@ -318,7 +344,7 @@ impl<'l, 'a> Attempt<'l, 'a> {
     }
 
     /// Tries `name` in a folder. `None` means that the search goes on.
-    pub fn folder(&mut self, folder: &Path, name: &str, how: How) -> Option<Resolution> {
+    pub fn folder(&mut self, folder: &Path, name: &OsStr, how: How) -> Option<Resolution> {
         if self.searched.len() < MOST_SEARCHED && !self.searched.iter().any(|done| done == folder) {
             self.searched.push(folder.to_owned());
         }
@@ -365,7 +391,7 @@ impl<'l, 'a> Attempt<'l, 'a> {
         }
     }
 
-    fn failed(mut self, name: &str) -> Resolution {
+    fn failed(mut self, name: &OsStr) -> Resolution {
         if self.loader.libc == Libc::Glibc {
             glibc::explain(&mut self, name);
         }
@@ -373,17 +399,18 @@ impl<'l, 'a> Attempt<'l, 'a> {
             return self.wrong_machine();
         }
         self.notes.extend_from_slice(&self.loader.notes);
-        if !name.contains('/') {
+        if !name.as_bytes().contains(&b'/') {
             self.other_versions(name);
         }
         Resolution::Missing { searched: self.searched, notes: self.notes }
     }
 
     /// Notes files that differ from `name` in the version only.
-    fn other_versions(&mut self, name: &str) {
+    fn other_versions(&mut self, name: &OsStr) {
         const MOST_NAMED: usize = 4;
-        let Some(end) = name.find(".so") else { return };
-        let stem = &name.as_bytes()[..end + 3];
+        let name = name.as_bytes();
+        let Some(end) = name.windows(3).position(|part| part == b".so") else { return };
+        let stem = &name[..end + 3];
         let mut named = 0;
         for folder in &self.searched {
             for other in self.loader.root.names(folder) {
@@ -410,23 +437,17 @@ fn not_loadable(file: &std::fs::File, error: ElfError) -> String {
     error.to_string()
 }
 
-/// Splits a search path at any of `separators`. Empty and relative parts mean the working
-/// directory, which only the running workload has, and are left out.
-pub(super) fn split(path: &[u8], separators: &[u8]) -> Vec<PathBuf> {
-    path.split(|byte| separators.contains(byte))
-        .take(MOST_PARTS)
-        .filter(|part| part.first() == Some(&b'/'))
-        .map(|part| PathBuf::from(OsStr::from_bytes(part)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::loader::fixture::{Folder, arch};
 
+    fn conditions(library_path: &str) -> Conditions {
+        Conditions { library_path: library_path.into(), ..Conditions::default() }
+    }
+
     fn loader<'a>(root: &'a Root, library_path: &str) -> Loader<'a> {
-        Loader::new(root, arch(), OsStr::new(library_path))
+        Loader::new(root, arch(), conditions(library_path))
     }
 
     /// Path and means of what was found.
@@ -440,8 +461,8 @@ mod tests {
     fn requester(path: &str, rpath: Option<&str>, runpath: Option<&str>) -> Requester {
         Requester {
             path: path.into(),
-            rpath: rpath.map(str::to_owned),
-            runpath: runpath.map(str::to_owned),
+            rpath: rpath.map(OsString::from),
+            runpath: runpath.map(OsString::from),
             skips_default_folders: false,
         }
     }
@@ -465,7 +486,7 @@ mod tests {
         let env = loader.find("liba.so", Some(&with_runpath));
         assert_eq!(found(&env), ("/env/liba.so", How::LibraryPath));
 
-        let loader = Loader::new(&root, arch(), OsStr::new(""));
+        let loader = Loader::new(&root, arch(), Conditions::default());
         let runpath = loader.find("liba.so", Some(&with_runpath));
         assert_eq!(found(&runpath), ("/app/runpath/liba.so", How::Runpath));
         assert_eq!(found(&loader.find("liba.so", None)), ("/opt/cached/liba.so", How::Cache));
@@ -547,7 +568,7 @@ mod tests {
         assert_eq!(found(&own.find("liba.so", None)).0, "/usr/local/lib/liba.so");
         let above = requester("/opt/app", Some("$ORIGIN"), None);
         let below = requester("/usr/local/lib/liba.so", None, None);
-        let inherited = own.find_for("libb.so", &[&below, &above]);
+        let inherited = own.find_for(OsStr::new("libb.so"), &[&below, &above]);
         assert_eq!(found(&inherited), ("/opt/libb.so", How::Rpath));
         let platform = requester("/opt/app", Some("$ORIGIN:$LIB"), None);
         assert!(matches!(own.find("libb.so", Some(&platform)), Resolution::Missing { .. }));

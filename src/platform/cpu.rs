@@ -17,6 +17,9 @@ pub struct Cpu {
     pub x86_64_level: Option<u8>,
     /// aarch64: names from AT_HWCAP and AT_HWCAP2 as in Linux' `Documentation/arch/arm64`.
     pub features: Vec<&'static str>,
+    /// POWER and IBM Z: the names of the folders below glibc-hwcaps that fit.
+    #[serde(skip)]
+    pub levels: Vec<&'static str>,
     /// CPUID leaf 0x40000000, as in `KVMKVMKVM`; for the judgement on emulation.
     #[serde(skip)]
     pub hypervisor: Option<String>,
@@ -40,6 +43,7 @@ pub fn detect() -> Cpu {
         }),
         x86_64_level: Some(level(has_level_2(), has_level_3(), has_level_4())),
         features: Vec::new(),
+        levels: Vec::new(),
         hypervisor: text(&[hypervisor.ebx, hypervisor.ecx, hypervisor.edx]),
     }
 }
@@ -51,10 +55,50 @@ pub fn detect() -> Cpu {
     Cpu { features: aarch64_features(hwcap as u64, hwcap2 as u64), ..Cpu::default() }
 }
 
+/// Asks the kernel what programs may use.
+#[cfg(any(target_arch = "powerpc64", target_arch = "s390x"))]
+pub fn detect() -> Cpu {
+    let (hwcap, hwcap2) = rustix::param::linux_hwcap();
+    let power = cfg!(target_arch = "powerpc64");
+    let levels = if power { power_levels(hwcap2 as u64) } else { z_levels(hwcap as u64) };
+    Cpu { levels, ..Cpu::default() }
+}
+
 /// Nothing is known of other processors.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "powerpc64",
+    target_arch = "s390x"
+)))]
 pub fn detect() -> Cpu {
     Cpu::default()
+}
+
+/// PPC_FEATURE2_ARCH_3_00 is POWER9, PPC_FEATURE2_ARCH_3_1 with _MMA POWER10 (`asm/cputable.h`).
+#[cfg(any(target_arch = "powerpc64", test))]
+fn power_levels(hwcap2: u64) -> Vec<&'static str> {
+    const NAMES: [(u64, &str); 2] = [(0x0080_0000, "power9"), (0x0006_0000, "power10")];
+    reached(hwcap2, &NAMES)
+}
+
+/// The HWCAP_S390 bits (`asm/elf.h`): vectors are z13; guarded storage and the first vector
+/// extensions z14; the second, sorting and deflate z15; the neural network assist z16.
+#[cfg(any(target_arch = "s390x", test))]
+fn z_levels(hwcap: u64) -> Vec<&'static str> {
+    const NAMES: [(u64, &str); 4] = [
+        (1 << 11, "z13"),
+        (1 << 12 | 1 << 13 | 1 << 14, "z14"),
+        (1 << 15 | 1 << 16 | 1 << 17 | 1 << 18, "z15"),
+        (1 << 19 | 1 << 20, "z16"),
+    ];
+    reached(hwcap, &NAMES)
+}
+
+/// The names up to the first whose bits are not all there.
+#[cfg(any(target_arch = "powerpc64", target_arch = "s390x", test))]
+fn reached(bits: u64, names: &[(u64, &'static str)]) -> Vec<&'static str> {
+    names.iter().take_while(|(wanted, _)| bits & wanted == *wanted).map(|(_, name)| *name).collect()
 }
 
 /// The highest level whose instructions, and all those of the levels below, are there.
@@ -148,6 +192,13 @@ mod tests {
         assert_eq!(aarch64_features(1 << 1 | 1 << 8, 1 << 13), ["asimd", "atomics", "i8mm"]);
         assert!(aarch64_features(0, 0).is_empty());
         assert_eq!(aarch64_features(u64::MAX, u64::MAX).len(), 10);
+    }
+
+    #[test]
+    fn power_and_z_levels_build_on_those_below() {
+        assert_eq!(power_levels(0x0086_0000), ["power9", "power10"]);
+        assert!(power_levels(0x0006_0000).is_empty());
+        assert_eq!(z_levels(0x0007_f800), ["z13", "z14", "z15"]);
     }
 
     #[test]

@@ -151,7 +151,7 @@ pub(crate) fn usual_loader(arch: Arch, family: Family) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loader::fixture::{Folder, arch, glibc_loader, musl_loader};
+    use crate::loader::fixture::{Folder, arch, musl_loader};
 
     #[test]
     fn the_architecture_is_that_of_the_userland_not_of_this_program() {

@@ -185,7 +185,7 @@ pub fn check(request: &Request, command: &[OsString], loader: &Loader) -> Check 
         let message = format!("{}: {why}", path.display());
         return Check::new("command.refused", Status::Fail, subject, message);
     }
-    let closure = loader.closure(&path.to_string_lossy(), None);
+    let closure = loader.closure(&path, None);
     let script = root.open(&path).ok().and_then(|file| kind(&file).ok());
     let problems: Vec<String> = match script {
         Some(Kind::Elf) => {

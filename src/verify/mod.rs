@@ -8,14 +8,12 @@ pub mod python;
 pub mod report;
 pub mod request;
 
-use std::ffi::OsStr;
-
 pub use report::{Check, Report, Status, Verdict};
 pub use request::Request;
 
-use crate::loader::Loader;
+use crate::loader::{Conditions, Loader, Processor};
 use crate::platform::userland::root_arch;
-use crate::platform::{Arch, Uname, detect};
+use crate::platform::{Arch, Uname, detect, kernel};
 
 /// Makes every check of the request.
 pub fn verify(request: &Request) -> Report {
@@ -35,8 +33,7 @@ pub fn verify(request: &Request) -> Report {
 }
 
 fn checks(request: &Request, arch: Arch) -> Vec<Check> {
-    let library_path = request.surroundings.library_path.as_deref().unwrap_or(OsStr::new(""));
-    let loader = Loader::new(&request.root, arch, library_path);
+    let loader = Loader::new(&request.root, arch, conditions(request, arch));
     let mut checks: Vec<Check> = request
         .libraries
         .iter()
@@ -49,4 +46,17 @@ fn checks(request: &Request, arch: Arch) -> Vec<Check> {
         checks.push(command::check(request, command, &loader));
     }
     checks
+}
+
+/// What the workload would be loaded under, on this machine unless the request says otherwise.
+fn conditions(request: &Request, arch: Arch) -> Conditions {
+    let here = Arch::built_for() == Some(arch) && request.root.is_host();
+    let surroundings = &request.surroundings;
+    Conditions {
+        library_path: surroundings.library_path.clone().unwrap_or_default(),
+        preload: surroundings.preload.clone().unwrap_or_default(),
+        working_folder: std::env::current_dir().ok().filter(|_| request.root.is_host()),
+        processor: request.processor.clone().unwrap_or_else(|| Processor::of_this_machine(arch)),
+        page_size: request.page_size.or_else(|| here.then(kernel::page_size)),
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::report::Status;
 use crate::config::{Profile, Severity};
+use crate::loader::Processor;
 use crate::platform::Root;
 
 /// What is to be verified.
@@ -21,6 +22,10 @@ pub struct Request {
     pub command: Option<Vec<OsString>>,
     /// The environment it would start in.
     pub surroundings: Surroundings,
+    /// The processor it would run on; this machine's where none is named.
+    pub processor: Option<Processor>,
+    /// Bytes of a page there; this kernel's where none is named and the root is our own.
+    pub page_size: Option<u64>,
 }
 
 /// A library to find.
@@ -55,6 +60,7 @@ pub struct PythonCheck {
 pub struct Surroundings {
     pub path: Option<OsString>,
     pub library_path: Option<OsString>,
+    pub preload: Option<OsString>,
     pub python_path: Option<OsString>,
     pub virtual_env: Option<PathBuf>,
     pub home: Option<PathBuf>,
@@ -71,6 +77,7 @@ impl Surroundings {
         Surroundings {
             path: value("PATH"),
             library_path: value("LD_LIBRARY_PATH"),
+            preload: value("LD_PRELOAD"),
             python_path: value("PYTHONPATH"),
             virtual_env: value("VIRTUAL_ENV").map(PathBuf::from),
             // PYTHONNOUSERSITE takes the user's own folder out of sys.path (`man 1 python`).
@@ -96,6 +103,8 @@ impl Request {
             python: None,
             command: None,
             surroundings: Surroundings::of(environment),
+            processor: None,
+            page_size: None,
         }
     }
 
