@@ -212,7 +212,16 @@ fn listed(line: &str, loader: &Path) -> Option<(String, String)> {
     let (name, path) = (bare(name), bare(path));
     // The loader itself is always there; the kernel's own object has no file.
     let itself = Path::new(&path) == loader || path.starts_with("linux-vdso");
-    (!itself && path != "statically linked").then_some((name, path))
+    if itself || path == "statically linked" {
+        return None;
+    }
+    // It shows what it found from the working directory, `/`, as it looked for it.
+    let path = if path == NOWHERE { path } else { absolute(&path) };
+    Some((name, path))
+}
+
+fn absolute(path: &str) -> String {
+    Path::new("/").join(path).to_string_lossy().into_owned()
 }
 
 /// What we say of the same file.
