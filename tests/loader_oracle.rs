@@ -7,7 +7,7 @@
 //! - `MAK_ORACLE_ARM64_ROOT`: a root with an arm64 loader; runs in chroot(8), so it takes root
 //!   and, elsewhere than on arm64, a binfmt_misc entry with the flag F.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ use mak_init::loader::{Closure, Conditions, Loader, Problem, Processor};
 use mak_init::platform::userland::{loader_of, userland};
 use mak_init::platform::{Arch, Root};
 
+/// What is preloaded where LD_LIBRARY_PATH is set; the second is not there.
+const PRELOAD: &str = "libm.so.6 libmaknone.so";
 /// Not found.
 const NOWHERE: &str = "not found";
 
@@ -30,6 +32,10 @@ struct Verdict {
     names: BTreeMap<String, String>,
     /// `VERSION of FILE for NEEDER`.
     versions: BTreeSet<String>,
+    /// Whether the list is not whole: it ends at a name that is not found where the file is to be
+    /// bound at once, and says `statically linked` of a file that needs nothing, whatever is
+    /// preloaded.
+    cut: bool,
     /// Why it could not even list.
     error: Option<String>,
 }
@@ -68,6 +74,7 @@ fn judge(root: &Root, arch: Arch) {
     for library_path in ["".to_owned(), library_path(arch)] {
         let real = ask_all(root, &loader, &files, &library_path);
         let conditions = Conditions {
+            preload: if library_path.is_empty() { "".into() } else { PRELOAD.into() },
             library_path: library_path.into(),
             working_folder: Some(PathBuf::from("/")),
             processor: Processor::of_this_machine(arch),
@@ -178,7 +185,7 @@ fn ask(root: &Root, loader: &Path, file: &Path, library_path: &str) -> Verdict {
     // The loader of the root, not chroot(8), is to see the variable.
     command.env_clear().current_dir("/").arg("--list");
     if !library_path.is_empty() {
-        command.arg("--library-path").arg(library_path);
+        command.args(["--library-path", library_path, "--preload", PRELOAD]);
     }
     let output = command.arg(file).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -191,10 +198,21 @@ fn ask(root: &Root, loader: &Path, file: &Path, library_path: &str) -> Verdict {
             verdict.names.insert(name, path);
         }
     }
-    if !output.status.success() && verdict.versions.is_empty() {
+    verdict.cut = text.trim() == "statically linked";
+    if let Some(name) = error.lines().next().and_then(not_opened) {
+        verdict.names.insert(name, NOWHERE.to_owned());
+        verdict.cut = true;
+    } else if !output.status.success() && verdict.versions.is_empty() {
         verdict.error = Some(error.lines().next().unwrap_or("failed").to_owned());
     }
     verdict
+}
+
+/// `FILE: error while loading shared libraries: NAME: cannot open …: No such file or directory`.
+fn not_opened(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once(": error while loading shared libraries: ")?;
+    let (name, why) = rest.split_once(": ")?;
+    why.ends_with("No such file or directory").then(|| name.to_owned())
 }
 
 /// `FILE: version `V' not found (required by NEEDER)`.
@@ -271,9 +289,16 @@ fn compare(file: &Path, real: &Verdict, ours: &Verdict) -> Vec<Difference> {
     }
     let listed: BTreeSet<&String> = real.names.values().collect();
     for (name, path) in &ours.names {
-        if !listed.contains(path) && Path::new(path) != file && !real.names.contains_key(name) {
+        if !real.cut
+            && !listed.contains(path)
+            && Path::new(path) != file
+            && !real.names.contains_key(name)
+        {
             found.push(difference(name, "does not load it", path));
         }
+    }
+    if real.cut {
+        return found;
     }
     for version in real.versions.symmetric_difference(&ours.versions) {
         let (theirs, mine) = match real.versions.contains(version) {

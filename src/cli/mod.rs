@@ -2,6 +2,7 @@
 //! code. `words` reads what was typed, `help` says it back, and each subcommand has a file.
 
 pub mod config;
+pub mod explain;
 pub mod healthcheck;
 pub mod help;
 pub mod logs;
@@ -55,6 +56,7 @@ pub fn main(started: Started) -> u8 {
         Subcommand::Version => print(concat!("mak-init ", env!("CARGO_PKG_VERSION"), "\n")),
         Subcommand::Run => run::run(&started, words),
         Subcommand::Verify => verify::main(&started, &words),
+        Subcommand::Explain => explain::main(&started, words),
         Subcommand::Platform => platform::main(&started, &words),
         Subcommand::Healthcheck => healthcheck::main(&started, &words),
         Subcommand::Config => config::main(&started, &words),

@@ -31,6 +31,12 @@ pub const OPTIONS: &[OwnOption] = &[
         help: "Become the workload instead of staying as its parent: the same as --mode exec",
     },
     OwnOption {
+        flag: "pause",
+        value: None,
+        of: &[Subcommand::Run],
+        help: "Run no workload: reap until a stop is asked for, as the first container of a pod",
+    },
+    OwnOption {
         flag: "library",
         value: Some("SONAME"),
         of: &[Subcommand::Verify],
@@ -51,8 +57,20 @@ pub const OPTIONS: &[OwnOption] = &[
     OwnOption {
         flag: "root",
         value: Some("DIR"),
-        of: &[Subcommand::Verify, Subcommand::Platform],
+        of: &[Subcommand::Verify, Subcommand::Explain, Subcommand::Platform],
         help: "The folder to take as the root filesystem, of any architecture",
+    },
+    OwnOption {
+        flag: "page-size",
+        value: Some("BYTES"),
+        of: &[Subcommand::Verify],
+        help: "The pages of the kernel it is to run on, where it is another: 4096, 16KiB, 64KiB",
+    },
+    OwnOption {
+        flag: "cpu-level",
+        value: Some("LEVEL"),
+        of: &[Subcommand::Verify],
+        help: "The processor it is to run on, where it is another: x86-64-v2, power9, z15",
     },
     OwnOption {
         flag: "full",
@@ -75,7 +93,7 @@ pub const OPTIONS: &[OwnOption] = &[
     OwnOption {
         flag: "format",
         value: Some("FORMAT"),
-        of: &[Subcommand::Verify, Subcommand::Platform, Subcommand::Config],
+        of: &[Subcommand::Verify, Subcommand::Explain, Subcommand::Platform, Subcommand::Config],
         help: "text or json; platform also knows env",
     },
     OwnOption {
@@ -87,8 +105,8 @@ pub const OPTIONS: &[OwnOption] = &[
     OwnOption {
         flag: "timeout",
         value: Some("TIME"),
-        of: &[Subcommand::Healthcheck],
-        help: "How long the whole probe may take (10s)",
+        of: &[Subcommand::Run, Subcommand::Healthcheck],
+        help: "healthcheck: how long the probe may take (10s); a workload: as --time-limit",
     },
 ];
 

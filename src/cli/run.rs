@@ -12,13 +12,16 @@ use crate::config::resolve::Form;
 use crate::config::{Effective, Mode, Policy, Profile};
 use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
 use crate::health;
+use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::event_loop::Run;
+use crate::init::forward::Rewrites;
 use crate::init::frame::{Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship};
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
+use crate::init::restart::Restarts;
 use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
@@ -27,7 +30,7 @@ use crate::platform::{Uname, prefixed_variables, variables};
 use crate::verify::{self, Report, Status, Verdict};
 
 /// The environment as names and values.
-type Environment = Vec<(OsString, OsString)>;
+pub type Environment = Vec<(OsString, OsString)>;
 
 /// Runs the workload; the result is the exit code.
 pub fn run(started: &Started, words: Words) -> u8 {
@@ -35,7 +38,14 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Ok(effective) => effective,
         Err(error) => return refuse(&error),
     };
-    let Some(command) = command(words, &effective) else {
+    let pause = match words.switch(started, "pause") {
+        Ok(pause) => pause,
+        Err(why) => return usage(&why),
+    };
+    if pause && !words.command.is_empty() {
+        return usage("--pause runs no workload; leave out the command");
+    }
+    let Some(command) = command(words, &effective).or(pause.then(|| vec!["pause".into()])) else {
         return usage(
             "there is no command to run; name one: mak-init [OPTIONS] [--] COMMAND [ARG…]",
         );
@@ -54,8 +64,14 @@ pub fn run(started: &Started, words: Words) -> u8 {
     };
     let uname = Uname::of_this_process();
     let environment = workload_environment(started, effective.profile.as_ref(), &uname);
-    let start =
-        Start { effective: &effective, command, environment, inherited, title: started.title };
+    let start = Start {
+        effective: &effective,
+        command,
+        pause,
+        environment,
+        inherited,
+        title: started.title,
+    };
     match start.health_plan(&uname) {
         Ok(None) => start.go(signals, None),
         Ok(Some(plan)) => start.go(signals, Some(&plan)),
@@ -64,7 +80,7 @@ pub fn run(started: &Started, words: Words) -> u8 {
 }
 
 /// The command that was typed, else the configured one.
-fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
+pub fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
     if !words.command.is_empty() {
         return Some(words.command);
     }
@@ -79,7 +95,7 @@ fn failed(what: &str, error: &dyn std::fmt::Display) -> u8 {
 
 /// The environment as it was given, with the profile's defaults where nothing is set, and with
 /// the platform's variables.
-fn workload_environment(
+pub fn workload_environment(
     started: &Started,
     profile: Option<&Profile>,
     uname: &Uname,
@@ -150,6 +166,8 @@ impl HealthPlan {
 struct Start<'a> {
     effective: &'a Effective,
     command: Vec<OsString>,
+    /// Whether there is no workload at all.
+    pause: bool,
     environment: Environment,
     inherited: Inherited,
     title: Title,
@@ -282,14 +300,15 @@ impl Start<'_> {
                 }
             }
         }
-        let Some(profile) = self.effective.profile.as_ref().filter(|_| findings.code == 0) else {
-            return findings;
-        };
-        if self.effective.form == Form::Off {
+        if findings.code != 0 || self.effective.form == Form::Off {
             return findings;
         }
         let full = self.effective.form == Form::Full;
-        let request = verify::Request::of_profile(profile, full, &self.environment);
+        let mut request = match &self.effective.profile {
+            Some(profile) => verify::Request::of_profile(profile, full, &self.environment),
+            None => verify::Request::empty(&self.environment),
+        };
+        request.expect_platform.clone_from(&self.effective.values.expect_platform);
         let report = verify::verify(&request);
         findings.tally = tally(&report);
         (findings.code, findings.outcome) = self.tell(&report);
@@ -384,24 +403,38 @@ impl Start<'_> {
 
     fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
         let Some(program) = self.program() else { return code::FAILED };
-        if !is_init() {
-            // Orphans of the workload come to us then; refused, they go where they always went.
-            let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        let values = &self.effective.values;
+        if !is_init() && values.subreaper {
+            adopt_orphans();
+        }
+        if let Some(signal) = values.parent_death_signal {
+            die_with_parent(signal);
         }
         let terminal = Terminal::controlling();
-        let workload = match spawn(&program, &self.inherited, terminal.as_ref()) {
-            Ok(workload) => workload,
-            Err(error) => return failed("cannot make a process for the workload", &error),
-        };
-        drop(program);
+        let start = || spawn(&program, &self.inherited, terminal.as_ref());
         init::run(Run {
-            workload,
+            start: (!self.pause).then_some(&start),
             signals,
-            stop_signals: Mask::of(&self.effective.values.stop_signals),
-            grace: self.effective.values.grace,
-            drain: self.effective.values.drain,
+            stop_signals: Mask::of(&values.stop_signals),
+            stop_signal: values.stop_signal,
+            stop_delay: values.stop_delay,
+            grace: values.grace,
+            drain: values.drain,
+            time_limit: values.time_limit,
+            group: values.group,
+            rewrites: Rewrites::new(&values.rewrite),
+            job_control: false,
+            drains: true,
+            expect_exit: &values.expect_exit,
+            restarts: Restarts::new(
+                values.restart,
+                values.restart_delay,
+                values.restart_max_delay,
+                values.restart_stable,
+                values.restart_limit,
+            ),
             health,
-            terminal,
+            terminal: terminal.as_ref(),
         })
     }
 }
@@ -426,7 +459,13 @@ fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusa
         true => Vec::new(),
         false => paths.iter().filter_map(|path| path.parent()).collect(),
     };
-    let (code, text) = verify::command::explain(&path(candidate), &folders, error);
+    let attempt = verify::command::Attempt {
+        path: &path(candidate),
+        folders: &folders,
+        arguments: &program.arguments,
+        environment: &program.environment,
+    };
+    let (code, text) = verify::command::explain(&attempt, error);
     Refusal { code, text }
 }
 

@@ -4,6 +4,7 @@
 //! `setting` is the one table of settings; `document` reads TOML with every error placed;
 //! `profile` is the data a profile holds; `resolve` lays the layers over each other.
 
+pub mod demand;
 pub mod document;
 pub mod profile;
 pub mod resolve;
@@ -12,6 +13,7 @@ pub mod signal;
 pub mod suggest;
 pub mod word;
 
+pub use demand::{Emulated, PlatformEntry};
 pub use profile::{Profile, Severity};
 pub use resolve::{Effective, Request, resolve};
 pub use setting::{LogFormat, LogLevel, Mode, Origin, Policy, Values};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::document::{Document, LARGEST};
 use super::profile::{Profile, read_command, read_settings};
-use super::setting::{LogLevel, Origin, Policy, SETTINGS, Values, by_key};
+use super::setting::{LISTS, LogLevel, Origin, Policy, SETTINGS, Values, by_key};
 use super::word;
 
 /// Where configuration and profiles stand in an image.
@@ -100,10 +100,11 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
             })?;
         }
     }
-    for (row, word) in &request.flags {
-        let flag = SETTINGS[*row].flag;
+    for (row, setting) in SETTINGS.iter().enumerate() {
+        let Some(word) = typed(request, row) else { continue };
+        let flag = setting.flag;
         effective
-            .put(*row, word, Origin::Flag(flag))
+            .put(row, &word, Origin::Flag(flag))
             .map_err(|why| ConfigError::Usage(format!("--{flag}: {word:?} {why}")))?;
     }
     effective.settle_form(request)?;
@@ -138,7 +139,13 @@ impl Effective {
     /// How much a start verifies, by `<PREFIX>VERIFY_DEPS` and the policy.
     fn settle_form(&mut self, request: &Request) -> Result<(), ConfigError> {
         refuse_a_second_profile(request, self.profile.as_ref())?;
-        let Some(profile) = &self.profile else { return Ok(()) };
+        let expects = self.values.expect_platform.is_some();
+        let Some(profile) = &self.profile else {
+            if expects && self.values.verify_policy != Policy::Off {
+                self.form = Form::Quick;
+            }
+            return Ok(());
+        };
         let variable = profile.verify_variable();
         let asked = match text(request, &variable)? {
             None => None,
@@ -150,14 +157,14 @@ impl Effective {
         if asked == Some(true) && !profile.verifies() {
             return Err(ConfigError::File(vec![format!(
                 "{variable} asks for verification, but profile {:?} has nothing to verify; \
-                 add [[library]] or [python] to it, or unset the variable",
+                 add [[library]], [[binary]], [opencl], [platform] or [python] to it, or unset the variable",
                 profile.name
             )]));
         }
         self.form = match asked {
             _ if self.values.verify_policy == Policy::Off => Form::Off,
             Some(true) => Form::Full,
-            None if profile.verifies() => Form::Quick,
+            None if profile.verifies() || expects => Form::Quick,
             Some(false) | None => Form::Off,
         };
         if asked == Some(true) && self.form == Form::Off {
@@ -166,6 +173,17 @@ impl Effective {
         }
         Ok(())
     }
+}
+
+/// The word that was typed for a setting: the last one, or of a list all of them.
+fn typed(request: &Request, row: usize) -> Option<String> {
+    let mut words =
+        request.flags.iter().filter(|(at, _)| *at == row).map(|(_, word)| word.as_str());
+    if !LISTS.contains(&SETTINGS[row].key) {
+        return words.next_back().map(str::to_owned);
+    }
+    let words: Vec<&str> = words.collect();
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 fn in_file(why: String) -> ConfigError {
@@ -357,6 +375,13 @@ mod tests {
         assert_eq!(effective.origins[by_key("drain").unwrap()], Origin::File(path.into(), 2));
         assert_eq!(effective.values.log_level, LogLevel::Error);
         assert_eq!(effective.form, Form::Off);
+    }
+
+    #[test]
+    fn a_repeated_flag_adds_to_a_list_and_replaces_anything_else() {
+        let flags = [("rewrite", "1:2"), ("grace", "1s"), ("rewrite", "15:0"), ("grace", "2s")];
+        let values = with(&[], &flags).unwrap().values;
+        assert_eq!((values.rewrite.len(), values.grace.as_secs()), (2, 2));
     }
 
     #[test]

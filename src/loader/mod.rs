@@ -23,4 +23,5 @@ pub use closure::{Closure, Node, Problem};
 pub use conditions::{Conditions, Processor};
 pub use conf::directories as conf_directories;
 pub use preload::FILE as PRELOAD_FILE;
-pub use search::{Candidate, How, Loader, Requester, Resolution};
+pub use search::{Candidate, Generation, How, Loader, Requester, Resolution};
+pub use versions::highest as highest_version;

@@ -3,8 +3,10 @@
 //! [`Loader`] is made once for a root; the order of the search is in `glibc.rs` and `musl.rs`.
 
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -113,6 +115,27 @@ pub struct Candidate {
     pub identity: Identity,
 }
 
+/// A file whose name differs from the one that was searched for behind `.so.` only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Its path inside the root.
+    pub path: PathBuf,
+    /// How it compares to the wanted one, where both have numbers.
+    pub order: Option<Ordering>,
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let which = match self.order {
+            Some(Ordering::Less) => "an older generation",
+            Some(Ordering::Greater) => "a newer generation",
+            Some(Ordering::Equal) => "the same generation under another name (run ldconfig)",
+            None => "another generation",
+        };
+        write!(out, "{which}: {}", self.path.display())
+    }
+}
+
 /// What came of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolution {
@@ -145,9 +168,10 @@ pub enum Resolution {
     Missing {
         /// Where it looks, in order; at most 64 folders.
         searched: Vec<PathBuf>,
-        /// What may explain it: stale cache entries, files in folders that are not searched,
-        /// other versions of the file.
+        /// What may explain it: stale cache entries, files in folders that are not searched.
         notes: Vec<String>,
+        /// Files of another generation, in the folders that were searched.
+        generations: Vec<Generation>,
     },
 }
 
@@ -285,6 +309,16 @@ impl<'a> Loader<'a> {
         Some(Resolution::Found { file, how: How::Itself, skipped: Vec::new() })
     }
 
+    /// The object at a path inside the root.
+    pub fn object(&self, path: &Path) -> Result<Rc<Object>, ElfError> {
+        self.read(path)
+    }
+
+    /// The folder that paths count from, and the files in it.
+    pub fn root(&self) -> &'a Root {
+        self.root
+    }
+
     /// Reads the object at a path inside the root, or remembers it.
     pub(super) fn read(&self, path: &Path) -> Result<Rc<Object>, ElfError> {
         let host = self.root.locate(path)?;
@@ -399,30 +433,46 @@ impl<'l, 'a> Attempt<'l, 'a> {
             return self.wrong_machine();
         }
         self.notes.extend_from_slice(&self.loader.notes);
-        if !name.as_bytes().contains(&b'/') {
-            self.other_versions(name);
-        }
-        Resolution::Missing { searched: self.searched, notes: self.notes }
+        let generations = self.generations(name);
+        Resolution::Missing { searched: self.searched, notes: self.notes, generations }
     }
 
-    /// Notes files that differ from `name` in the version only.
-    fn other_versions(&mut self, name: &OsStr) {
+    /// Files of this machine that differ from `name` behind `.so.` only.
+    fn generations(&self, name: &OsStr) -> Vec<Generation> {
         const MOST_NAMED: usize = 4;
+        const MARK: &[u8] = b".so.";
         let name = name.as_bytes();
-        let Some(end) = name.windows(3).position(|part| part == b".so") else { return };
-        let stem = &name[..end + 3];
-        let mut named = 0;
-        for folder in &self.searched {
+        let Some(end) = name.windows(MARK.len()).position(|part| part == MARK) else {
+            return Vec::new();
+        };
+        let (stem, wanted) = name.split_at(end + MARK.len());
+        let mut found: Vec<Generation> = Vec::new();
+        for folder in self.searched.iter().filter(|_| !name.contains(&b'/')) {
             for other in self.loader.root.names(folder) {
-                let rest = other.as_bytes().strip_prefix(stem);
-                if named < MOST_NAMED && rest.is_some_and(|rest| rest.first() == Some(&b'.')) {
-                    let path = folder.join(&other);
-                    self.notes.push(format!("another version is there: {}", path.display()));
-                    named += 1;
+                let Some(version) = other.as_bytes().strip_prefix(stem) else { continue };
+                let path = folder.join(&other);
+                let Ok(host) = self.loader.root.locate(&path) else { continue };
+                let same = |one: &Generation| {
+                    self.loader.root.locate(&one.path).is_ok_and(|known| known == host)
+                };
+                if found.len() >= MOST_NAMED || found.iter().any(same) {
+                    continue;
+                }
+                let file = self.loader.root.open(&path).ok();
+                let identity = file.and_then(|file| elf::identify(&file).ok());
+                if identity.is_some_and(|identity| self.loader.takes(&identity)) {
+                    let order = number(version).zip(number(wanted)).map(|(a, b)| a.cmp(&b));
+                    found.push(Generation { path, order });
                 }
             }
         }
+        found
     }
+}
+
+/// The generation in what stands behind `.so.`: 15 of `15.9.0`.
+fn number(version: &[u8]) -> Option<u32> {
+    std::str::from_utf8(version).ok()?.split('.').next()?.parse().ok()
 }
 
 /// What is wrong with a file that is not ELF; a text in its place is mostly a linker script.
@@ -589,11 +639,13 @@ mod tests {
         let root = folder.root();
         let loader = loader(&root, "");
         assert!(loader.notes()[0].contains("is not a loader cache"), "{:?}", loader.notes());
-        let Resolution::Missing { searched, notes } = loader.find("libhwloc.so.15", None) else {
+        let resolution = loader.find("libhwloc.so.15", None);
+        let Resolution::Missing { searched, notes, generations } = resolution else {
             panic!("libhwloc.so.15 is not there");
         };
         assert!(searched.contains(&PathBuf::from("/usr/lib")), "{searched:?}");
-        assert!(notes.iter().any(|note| note.contains("/usr/lib/libhwloc.so.5")), "{notes:?}");
+        let older = &generations[0];
+        assert_eq!(older.to_string(), "an older generation: /usr/lib/libhwloc.so.5", "{notes:?}");
         let Resolution::Missing { notes, .. } = loader.find("libnew.so.1", None) else {
             panic!("libnew.so.1 is in no cache");
         };

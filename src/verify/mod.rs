@@ -2,8 +2,11 @@
 //! do? `verify` turns a request into a report. It starts no other program, and it runs in a
 //! process of its own: what it reads is foreign.
 
+pub mod binary;
 pub mod command;
 pub mod library;
+pub mod opencl;
+pub mod platform;
 pub mod python;
 pub mod report;
 pub mod request;
@@ -28,7 +31,8 @@ pub fn verify(request: &Request) -> Report {
         );
         return Report::new(platform, vec![check]);
     };
-    let checks = checks(request, arch);
+    let mut checks = platform::check(request, &platform, arch);
+    checks.extend(self::checks(request, arch));
     Report::new(platform, checks)
 }
 
@@ -39,6 +43,11 @@ fn checks(request: &Request, arch: Arch) -> Vec<Check> {
         .iter()
         .map(|library| library::check(&loader, library, request.full))
         .collect();
+    checks.extend(library::preloads(&loader, request.full));
+    if let Some(wanted) = &request.opencl {
+        checks.extend(opencl::check(&loader, wanted, &request.surroundings, request.full));
+    }
+    checks.extend(request.binaries.iter().map(|wanted| binary::check(request, wanted, &loader)));
     if let Some(python) = &request.python {
         checks.extend(python::check(request, python, &loader));
     }
@@ -49,7 +58,7 @@ fn checks(request: &Request, arch: Arch) -> Vec<Check> {
 }
 
 /// What the workload would be loaded under, on this machine unless the request says otherwise.
-fn conditions(request: &Request, arch: Arch) -> Conditions {
+pub fn conditions(request: &Request, arch: Arch) -> Conditions {
     let here = Arch::built_for() == Some(arch) && request.root.is_host();
     let surroundings = &request.surroundings;
     Conditions {
