@@ -355,3 +355,21 @@ fn a_preloaded_file_that_is_not_there_is_said_once_and_one_that_cannot_be_loaded
     image.library(AMD64, "opt/libjemalloc.so", "int j;", &options);
     image.verify(&words).expect(69).check("loader.preload", "fail", &["libgone.so.1"]);
 }
+
+#[test]
+fn a_start_on_another_platform_than_declared_ends_with_69_and_needs_no_profile() {
+    let start = |platform: &str| {
+        let mut command = Command::new(program());
+        command.args(["--", "/bin/true"]).env("MAK_INIT_EXPECT_PLATFORM", platform);
+        command.output().unwrap()
+    };
+    let output = start("linux/s390x");
+    assert_eq!(output.status.code(), Some(69));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("platform.expected") && said.contains("linux/s390x"), "{said}");
+    assert_eq!(start("mars").status.code(), Some(69));
+    assert_eq!(start("linux//").status.code(), Some(64));
+    if !emulated() {
+        assert_eq!(start("linux/amd64").status.code(), Some(0));
+    }
+}

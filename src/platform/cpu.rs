@@ -15,7 +15,8 @@ pub struct Cpu {
     pub model: Option<String>,
     /// The micro-architecture level 1 to 4 of the x86-64 psABI.
     pub x86_64_level: Option<u8>,
-    /// aarch64: names from AT_HWCAP and AT_HWCAP2 as in Linux' `Documentation/arch/arm64`.
+    /// What programs branch on, in the kernel's words: on x86 those of /proc/cpuinfo, on aarch64
+    /// those of AT_HWCAP and AT_HWCAP2 as in Linux' `Documentation/arch/arm64`.
     pub features: Vec<&'static str>,
     /// POWER and IBM Z: the names of the folders below glibc-hwcaps that fit.
     #[serde(skip)]
@@ -42,7 +43,7 @@ pub fn detect() -> Cpu {
             text(&words)
         }),
         x86_64_level: Some(level(has_level_2(), has_level_3(), has_level_4())),
-        features: Vec::new(),
+        features: x86_features(),
         levels: Vec::new(),
         hypervisor: text(&[hypervisor.ebx, hypervisor.ecx, hypervisor.edx]),
     }
@@ -110,6 +111,29 @@ fn level(two: bool, three: bool, four: bool) -> u8 {
         (true, true, false) => 3,
         (true, true, true) => 4,
     }
+}
+
+/// The instruction sets that published libraries branch on. The macro wants literals.
+#[cfg(target_arch = "x86_64")]
+fn x86_features() -> Vec<&'static str> {
+    let all = [
+        ("aes", is_x86_feature_detected!("aes")),
+        ("avx", is_x86_feature_detected!("avx")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512_vnni", is_x86_feature_detected!("avx512vnni")),
+        ("bmi1", is_x86_feature_detected!("bmi1")),
+        ("bmi2", is_x86_feature_detected!("bmi2")),
+        ("f16c", is_x86_feature_detected!("f16c")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("pclmulqdq", is_x86_feature_detected!("pclmulqdq")),
+        ("popcnt", is_x86_feature_detected!("popcnt")),
+        ("sha_ni", is_x86_feature_detected!("sha")),
+        ("sse4_1", is_x86_feature_detected!("sse4.1")),
+        ("sse4_2", is_x86_feature_detected!("sse4.2")),
+        ("ssse3", is_x86_feature_detected!("ssse3")),
+    ];
+    all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -215,6 +239,18 @@ mod tests {
         let cpu = detect();
         assert!(cpu.vendor.is_some_and(|vendor| vendor.len() <= 12));
         assert!(cpu.x86_64_level.is_some_and(|level| (1..=4).contains(&level)));
+    }
+
+    /// The kernel lists the same names, on a real processor.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn x86_features_are_those_of_the_kernel() {
+        let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let line = text.lines().find(|line| line.starts_with("flags")).unwrap();
+        let kernel: Vec<&str> = line.split_whitespace().collect();
+        for feature in detect().features {
+            assert!(kernel.contains(&feature), "{feature}");
+        }
     }
 
     #[cfg(target_arch = "aarch64")]

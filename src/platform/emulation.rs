@@ -130,7 +130,7 @@ fn by_kernel_arch(facts: &Facts) -> Option<Emulation> {
 }
 
 /// 64-bit kernels run 32-bit programs of their family, and tell them so under setarch(8).
-fn runs_natively(kernel: Arch, program: Arch) -> bool {
+pub fn runs_natively(kernel: Arch, program: Arch) -> bool {
     matches!(
         (kernel, program),
         (Arch::Amd64, Arch::I386) | (Arch::Arm64, Arch::ArmV7 | Arch::ArmV6)

@@ -11,6 +11,7 @@ use super::request::{PlatformCheck, Request, failure};
 use crate::config::demand::numbers;
 use crate::config::{Emulated, PlatformEntry, word};
 use crate::loader::Processor;
+use crate::platform::emulation::runs_natively;
 use crate::platform::userland::root_arch;
 use crate::platform::{Arch, Platform};
 
@@ -65,17 +66,12 @@ fn expected_platform(request: &Request, platform: &Platform, expected: &str) -> 
         (Some(image), _) if !same(image) => {
             fail(format!("the image's files are for linux/{image}"))
         }
-        (_, Some(machine)) if !same(machine) && !wider(machine, wanted) => {
+        (_, Some(machine)) if !same(machine) && !runs_natively(machine, wanted) => {
             fail(format!("this machine is {}", platform.platform))
         }
         (None, None) => fail("the root has no program that tells its architecture".to_owned()),
         _ => Check::new(ID, Status::Pass, expected, "as declared"),
     }
-}
-
-/// A 32-bit image on the 64-bit machine of its family.
-fn wider(machine: Arch, image: Arch) -> bool {
-    matches!((machine, image), (Arch::Amd64, Arch::I386) | (Arch::Arm64, Arch::ArmV7 | Arch::ArmV6))
 }
 
 /// The architecture of `linux/arm64`, `linux/arm64/v8`, `linux/arm/v7`, or of a word alone.
