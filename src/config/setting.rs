@@ -147,6 +147,8 @@ pub struct Values {
     pub verify_deadline: Duration,
     /// The platform this image is meant for, as in `linux/arm64`.
     pub expect_platform: Option<String>,
+    /// Kubernetes' termination message file.
+    pub termination_message: Option<PathBuf>,
     /// The least severe lines that are logged.
     pub log_level: LogLevel,
     /// Their form.
@@ -180,6 +182,7 @@ impl Default for Values {
             verify_policy: Policy::Enforce,
             verify_deadline: Duration::from_secs(30),
             expect_platform: None,
+            termination_message: Some(PathBuf::from("/dev/termination-log")),
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
         }
@@ -512,6 +515,24 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |values| values.expect_platform.clone().unwrap_or_default(),
+    },
+    Setting {
+        key: "termination_message",
+        flag: "termination-message",
+        variable: "MAK_INIT_TERMINATION_MESSAGE",
+        value: Some("FILE"),
+        help: "Where the cause of death goes if that file exists and is empty; off for nowhere",
+        set: |values, word| {
+            values.termination_message = match word {
+                "" | "off" => None,
+                _ => Some(PathBuf::from(word)),
+            };
+            Ok(())
+        },
+        show: |values| match &values.termination_message {
+            Some(path) => path.display().to_string(),
+            None => "off".to_owned(),
+        },
     },
     Setting {
         key: "log.level",

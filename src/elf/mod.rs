@@ -18,6 +18,6 @@ pub use error::ElfError;
 pub(crate) use identity::endian_of;
 pub use identity::{Class, Endian, Identity, Kind, Machine, Mismatch, identify};
 pub use object::{Object, read};
-pub use property::Property;
+pub use property::{Property, x86_64_level};
 pub use symbols::exports;
 pub use versions::RequiredVersion;

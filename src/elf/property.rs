@@ -1,9 +1,14 @@
 //! The note `.note.gnu.property`, in which linkers say what the code of a file asks of the
 //! processor (x86-64 psABI, "Program Property"; AArch64 ELF ABI, "Program Property").
 
-use super::Class;
-use super::image::Image;
+use std::fs::File;
 
+use super::image::Image;
+use super::{ElfError, Machine};
+
+const I386: Machine = Machine(3);
+const X86_64: Machine = Machine(62);
+const AARCH64: Machine = Machine(183);
 const PT_GNU_PROPERTY: u32 = 0x6474_e553;
 /// NT_GNU_PROPERTY_TYPE_0.
 const NOTE: u32 = 5;
@@ -30,26 +35,44 @@ pub(super) fn read(image: &mut Image<'_>) -> Property {
     walk(image).unwrap_or_default()
 }
 
+/// The x86-64 level 1 to 4 that a file asks for; `None` where it asks for none, or is for another
+/// processor.
+pub fn x86_64_level(file: &File) -> Result<Option<u8>, ElfError> {
+    let mut image = Image::open(file)?;
+    let level = read(&mut image).x86_level;
+    Ok((image.identity.machine == X86_64 && level > 0).then_some(level))
+}
+
 fn walk(image: &mut Image<'_>) -> Option<Property> {
-    const WHAT: &str = "the property note";
     let segment = image.segment(PT_GNU_PROPERTY)?;
-    let machine = image.identity.machine.0;
-    let align: usize = if image.identity.class == Class::Bits64 { 8 } else { 4 };
-    let size = usize::try_from(segment.size.min(MOST_BYTES)).ok()?;
-    let bytes = image.table(segment.offset, size, WHAT).ok()?;
-    // u32 length of the name, u32 length of the description, u32 type, "GNU\0".
-    if bytes.u32(0)? != 4 || bytes.u32(8)? != NOTE || bytes.bytes.get(12..16)? != b"GNU\0" {
+    let machine = image.identity.machine;
+    let align = if image.wide() { 8 } else { 4 };
+    let size = segment.size.min(MOST_BYTES) as usize;
+    let note = image.table(segment.offset, size, "the property note").ok()?;
+    properties(|at| note.u32(at), size, align, machine)
+}
+
+/// Walks the properties of a note: type, size, data, padding.
+fn properties(
+    word: impl Fn(usize) -> Option<u32>,
+    size: usize,
+    align: usize,
+    machine: Machine,
+) -> Option<Property> {
+    let (name, descriptor, kind) = (word(0)?, word(4)?, word(8)?);
+    if (name, kind) != (4, NOTE) {
         return None;
     }
-    let end = 16usize.checked_add(bytes.u32(4)? as usize)?.min(size);
+    // The header has 12 bytes, the name `GNU` and its NUL 4.
+    let end = 16_usize.checked_add(descriptor as usize)?.min(size);
     let mut property = Property::default();
     let mut at = 16;
     while at + 8 <= end {
-        let (kind, length) = (bytes.u32(at)?, bytes.u32(at + 4)? as usize);
-        let value = if length >= 4 { bytes.u32(at + 8).unwrap_or(0) } else { 0 };
+        let (kind, length) = (word(at)?, word(at + 4)? as usize);
+        let value = if length >= 4 { word(at + 8)? } else { 0 };
         match (machine, kind) {
-            (3 | 62, X86_ISA_1_NEEDED) => property.x86_level = level(value),
-            (183, AARCH64_FEATURE_1_AND) => {
+            (X86_64 | I386, X86_ISA_1_NEEDED) => property.x86_level = level(value),
+            (AARCH64, AARCH64_FEATURE_1_AND) => {
                 property.bti = value & 1 != 0;
                 property.pac = value & 2 != 0;
             }
@@ -69,6 +92,33 @@ fn level(bits: u32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn note(words: &[u32], machine: Machine) -> Option<Property> {
+        let word = |at: usize| words.get(at / 4).copied().filter(|_| at.is_multiple_of(4));
+        properties(word, words.len() * 4, 8, machine)
+    }
+
+    #[test]
+    fn the_properties_of_a_note_are_walked_and_another_note_has_none() {
+        let level = |words: &[u32]| note(words, X86_64).map(|found| found.x86_level);
+        let needed = X86_ISA_1_NEEDED;
+        let gnu = 0x0055_4e47;
+        assert_eq!(level(&[4, 32, 5, gnu, 0xc000_0002, 4, 3, 0, needed, 4, 0b101, 0]), Some(3));
+        assert_eq!(level(&[4, 16, 5, gnu, needed, 4, 0b1000, 0]), Some(4));
+        assert_eq!(level(&[4, 16, 5, gnu, 0xc000_0002, 4, 3, 0]), Some(0));
+        assert_eq!(level(&[4, 16, 3, gnu, needed, 4, 1, 0]), None);
+        let arm = note(&[4, 16, 5, gnu, AARCH64_FEATURE_1_AND, 4, 3, 0], AARCH64).unwrap();
+        assert!(arm.bti && arm.pac && arm.x86_level == 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_note_ends(words in proptest::collection::vec(any::<u32>(), 0..64)) {
+            let level = note(&words, X86_64).unwrap_or_default().x86_level;
+            prop_assert!(level <= 4);
+        }
+    }
 
     #[test]
     fn the_highest_bit_is_the_level() {
