@@ -289,7 +289,8 @@ impl Start<'_> {
             return findings;
         }
         let full = self.effective.form == Form::Full;
-        let request = verify::Request::of_profile(profile, full, &self.environment);
+        let mut request = verify::Request::of_profile(profile, full, &self.environment);
+        request.workload = Some(self.command.clone());
         let report = verify::verify(&request);
         findings.tally = tally(&report);
         (findings.code, findings.outcome) = self.tell(&report);

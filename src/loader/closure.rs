@@ -233,7 +233,7 @@ impl<'l, 'a> Walk<'l, 'a> {
         let files = nodes
             .iter()
             .enumerate()
-            .filter_map(|(index, node)| Some((loader.root.locate(&node.path).ok()?, index)))
+            .filter_map(|(index, node)| Some((loader.locate(&node.path).ok()?, index)))
             .collect();
         let closure = Closure {
             start: nodes.len(),
@@ -276,7 +276,7 @@ impl<'l, 'a> Walk<'l, 'a> {
             return;
         }
         let interpreter = object.interpreter.clone();
-        let path = match (&interpreter, self.loader.root.locate(&path)) {
+        let path = match (&interpreter, self.loader.locate(&path)) {
             (Some(_), Ok(host)) => self.loader.root.inside(&host),
             _ => path,
         };
@@ -328,7 +328,7 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     fn add(&mut self, path: PathBuf, how: How, needed_by: Option<usize>, object: Rc<Object>) {
         let index = self.closure.nodes.len();
-        if let Ok(host) = self.loader.root.locate(&path) {
+        if let Ok(host) = self.loader.locate(&path) {
             self.files.insert(host, index);
         }
         // musl matches by the name that was searched for only.
@@ -374,7 +374,7 @@ impl<'l, 'a> Walk<'l, 'a> {
                 return;
             }
         };
-        let known = self.loader.root.locate(&path).ok().and_then(|host| self.files.get(&host));
+        let known = self.loader.locate(&path).ok().and_then(|host| self.files.get(&host));
         if let Some(&known) = known {
             self.closure.names.insert(name.to_owned(), known);
             return;

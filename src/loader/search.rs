@@ -41,6 +41,10 @@ pub struct Loader<'a> {
     pub(super) notes: Vec<String>,
     /// What was read already: the libc is needed by every file of a root.
     objects: RefCell<Memory>,
+    /// Folders with their links followed, and names that were found without a search path of the
+    /// requester's: the same few are asked for again by every file.
+    folders: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    plain: RefCell<HashMap<String, Resolution>>,
 }
 
 /// Objects by their path on this machine, as long as there is room.
@@ -72,6 +76,11 @@ impl Requester {
             runpath: object.runpath.clone(),
             skips_default_folders: object.skips_default_folders(),
         }
+    }
+
+    /// Whether it has no search path of its own.
+    fn is_plain(&self) -> bool {
+        self.rpath.is_none() && self.runpath.is_none() && !self.skips_default_folders
     }
 
     /// The folder it lies in.
@@ -189,6 +198,8 @@ impl<'a> Loader<'a> {
             cache,
             notes,
             objects: RefCell::default(),
+            folders: RefCell::default(),
+            plain: RefCell::default(),
         }
     }
 
@@ -241,6 +252,22 @@ impl<'a> Loader<'a> {
 
     /// Finds `name` for the first of `chain`; the others are what loaded it, nearest first.
     pub(super) fn find_for(&self, name: &str, chain: &[&Requester]) -> Resolution {
+        // Nothing of the requesters takes part in this search then.
+        let plain = !name.contains('/') && chain.iter().all(|requester| requester.is_plain());
+        if !plain {
+            return self.search(name, chain);
+        }
+        if let Some(known) = self.plain.borrow().get(name) {
+            return known.clone();
+        }
+        let resolution = self.search(name, chain);
+        if matches!(resolution, Resolution::Found { .. }) {
+            self.plain.borrow_mut().insert(name.to_owned(), resolution.clone());
+        }
+        resolution
+    }
+
+    fn search(&self, name: &str, chain: &[&Requester]) -> Resolution {
         let mut attempt = Attempt::new(self);
         let end = match self.libc {
             Libc::Glibc => glibc::find(&mut attempt, name, chain),
@@ -259,9 +286,26 @@ impl<'a> Loader<'a> {
         Some(Resolution::Found { file, how: How::Itself, skipped: Vec::new() })
     }
 
+    /// The path on this machine, as [`Root::locate`] has it; each folder is resolved once.
+    pub(super) fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return self.root.locate(path);
+        };
+        let known = self.folders.borrow().get(folder).cloned();
+        let folder = known.unwrap_or_else(|| {
+            let host = self.root.locate(folder).ok();
+            self.folders.borrow_mut().insert(folder.to_owned(), host.clone());
+            host
+        });
+        let Some(file) = folder.map(|folder| folder.join(name)) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        if file.symlink_metadata()?.is_symlink() { self.root.locate(path) } else { Ok(file) }
+    }
+
     /// Reads the object at a path inside the root, or remembers it.
     pub(super) fn read(&self, path: &Path) -> Result<Rc<Object>, ElfError> {
-        let host = self.root.locate(path)?;
+        let host = self.locate(path)?;
         if let Some(object) = self.objects.borrow().objects.get(&host) {
             return Ok(Rc::clone(object));
         }

@@ -4,6 +4,7 @@
 
 pub mod command;
 pub mod library;
+pub mod module;
 pub mod python;
 pub mod report;
 pub mod request;
@@ -13,6 +14,7 @@ use std::ffi::OsStr;
 pub use report::{Check, Report, Status, Verdict};
 pub use request::Request;
 
+use crate::config::Severity;
 use crate::loader::{Loader, root_arch};
 use crate::platform::{Arch, Uname, detect};
 
@@ -28,23 +30,68 @@ pub fn verify(request: &Request) -> Report {
         );
         return Report::new(platform, vec![check]);
     };
-    let checks = checks(request, arch);
+    let mut checks = checks(request, arch);
+    settle(&mut checks, &request.severities);
     Report::new(platform, checks)
 }
 
 fn checks(request: &Request, arch: Arch) -> Vec<Check> {
+    let root = &request.root;
     let library_path = request.surroundings.library_path.as_deref().unwrap_or(OsStr::new(""));
-    let loader = Loader::new(&request.root, arch, library_path);
-    let mut checks: Vec<Check> = request
-        .libraries
-        .iter()
-        .map(|library| library::check(&loader, library, request.full))
-        .collect();
+    let loader = Loader::new(root, arch, library_path);
+    let mut checks: Vec<Check> = Vec::new();
+    for library in &request.libraries {
+        checks.push(library::check(&loader, library, request.full).looked_at(root));
+    }
     if let Some(python) = &request.python {
         checks.extend(python::check(request, python, &loader));
     }
     if let Some(command) = &request.command {
-        checks.push(command::check(request, command, &loader));
+        checks.push(command::check(request, command, &loader).looked_at(root));
+    }
+    if let Some(command) = request.command.as_ref().or(request.workload.as_ref()) {
+        checks.extend(module::of_command(request, command).map(|check| check.looked_at(root)));
     }
     checks
+}
+
+/// Lays the severities of single checks over those of the parts.
+fn settle(checks: &mut Vec<Check>, severities: &[(String, Severity)]) {
+    for (id, severity) in severities {
+        if *severity == Severity::Off {
+            checks.retain(|check| check.id != id);
+            continue;
+        }
+        let wrong = |check: &&mut Check| {
+            check.id == id && matches!(check.status, Status::Fail | Status::Warn)
+        };
+        for check in checks.iter_mut().filter(wrong) {
+            check.status = request::failure(*severity);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_severity_of_a_check_is_stronger_than_that_of_its_part() {
+        let check = |id, status| Check::new(id, status, "x", "y");
+        let mut checks = vec![
+            check("dist.shadowed", Status::Warn),
+            check("dist.missing", Status::Fail),
+            check("dist.version", Status::Pass),
+            check("record.size", Status::Fail),
+        ];
+        let severities = [
+            ("dist.shadowed", Severity::Required),
+            ("dist.missing", Severity::Optional),
+            ("dist.version", Severity::Required),
+            ("record.size", Severity::Off),
+        ];
+        settle(&mut checks, &severities.map(|(id, severity)| (id.to_owned(), severity)));
+        let statuses: Vec<Status> = checks.iter().map(|check| check.status).collect();
+        assert_eq!(statuses, [Status::Fail, Status::Warn, Status::Pass]);
+    }
 }
