@@ -12,13 +12,16 @@ use crate::config::resolve::Form;
 use crate::config::{Effective, Mode, Policy, Profile};
 use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
 use crate::health;
+use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::event_loop::Run;
+use crate::init::forward::Rewrites;
 use crate::init::frame::{Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship};
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
+use crate::init::restart::Restarts;
 use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
@@ -35,7 +38,14 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Ok(effective) => effective,
         Err(error) => return refuse(&error),
     };
-    let Some(command) = command(words, &effective) else {
+    let pause = match words.switch(started, "pause") {
+        Ok(pause) => pause,
+        Err(why) => return usage(&why),
+    };
+    if pause && !words.command.is_empty() {
+        return usage("--pause runs no workload; leave out the command");
+    }
+    let Some(command) = command(words, &effective).or(pause.then(|| vec!["pause".into()])) else {
         return usage(
             "there is no command to run; name one: mak-init [OPTIONS] [--] COMMAND [ARG…]",
         );
@@ -54,8 +64,14 @@ pub fn run(started: &Started, words: Words) -> u8 {
     };
     let uname = Uname::of_this_process();
     let environment = workload_environment(started, effective.profile.as_ref(), &uname);
-    let start =
-        Start { effective: &effective, command, environment, inherited, title: started.title };
+    let start = Start {
+        effective: &effective,
+        command,
+        pause,
+        environment,
+        inherited,
+        title: started.title,
+    };
     match start.health_plan(&uname) {
         Ok(None) => start.go(signals, None),
         Ok(Some(plan)) => start.go(signals, Some(&plan)),
@@ -150,6 +166,8 @@ impl HealthPlan {
 struct Start<'a> {
     effective: &'a Effective,
     command: Vec<OsString>,
+    /// Whether there is no workload at all.
+    pause: bool,
     environment: Environment,
     inherited: Inherited,
     title: Title,
@@ -385,24 +403,38 @@ impl Start<'_> {
 
     fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
         let Some(program) = self.program() else { return code::FAILED };
-        if !is_init() {
-            // Orphans of the workload come to us then; refused, they go where they always went.
-            let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        let values = &self.effective.values;
+        if !is_init() && values.subreaper {
+            adopt_orphans();
+        }
+        if let Some(signal) = values.parent_death_signal {
+            die_with_parent(signal);
         }
         let terminal = Terminal::controlling();
-        let workload = match spawn(&program, &self.inherited, terminal.as_ref()) {
-            Ok(workload) => workload,
-            Err(error) => return failed("cannot make a process for the workload", &error),
-        };
-        drop(program);
+        let start = || spawn(&program, &self.inherited, terminal.as_ref());
         init::run(Run {
-            workload,
+            start: (!self.pause).then_some(&start),
             signals,
-            stop_signals: Mask::of(&self.effective.values.stop_signals),
-            grace: self.effective.values.grace,
-            drain: self.effective.values.drain,
+            stop_signals: Mask::of(&values.stop_signals),
+            stop_signal: values.stop_signal,
+            stop_delay: values.stop_delay,
+            grace: values.grace,
+            drain: values.drain,
+            time_limit: values.time_limit,
+            group: values.group,
+            rewrites: Rewrites::new(&values.rewrite),
+            job_control: false,
+            drains: true,
+            expect_exit: &values.expect_exit,
+            restarts: Restarts::new(
+                values.restart,
+                values.restart_delay,
+                values.restart_max_delay,
+                values.restart_stable,
+                values.restart_limit,
+            ),
             health,
-            terminal,
+            terminal: terminal.as_ref(),
         })
     }
 }

@@ -20,6 +20,11 @@ impl Moment {
         Moment(self.0.saturating_add(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// The time from an earlier moment to this one.
+    pub fn since(self, earlier: Moment) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
     /// What poll(2) has to wait from now on; zero where the moment has passed.
     pub fn wait_from(self, now: Moment) -> Timespec {
         let left = self.0.saturating_sub(now.0);

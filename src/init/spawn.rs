@@ -76,10 +76,29 @@ pub fn spawn(
             if let Some(terminal) = terminal {
                 terminal.claim();
             }
-            let code = become_program(program, inherited);
-            exit_now(code)
+            exit_now(become_child(program, inherited))
         }
     }
+}
+
+/// As `become_program`, in a child: sockets that were handed to us are handed on to it, which it
+/// only believes where LISTEN_PID is its own (`man 3 sd_listen_fds`).
+fn become_child(program: &Program, inherited: &Inherited) -> u8 {
+    let given = format!("LISTEN_PID={}", std::process::id());
+    let ours = format!("LISTEN_PID={}", nix::unistd::getppid());
+    let Some(at) = program.environment.iter().position(|entry| entry.to_bytes() == ours.as_bytes())
+    else {
+        return become_program(program, inherited);
+    };
+    let mut environment = program.environment.clone();
+    environment[at] = CString::new(given).unwrap_or_default();
+    let program = Program {
+        arguments: program.arguments.clone(),
+        environment,
+        candidates: program.candidates.clone(),
+        explain: program.explain,
+    };
+    become_program(&program, inherited)
 }
 
 /// Becomes the program, with signals as they were given to us. Only returns where that is
