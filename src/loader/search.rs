@@ -41,9 +41,10 @@ pub struct Loader<'a> {
     pub(super) notes: Vec<String>,
     /// What was read already: the libc is needed by every file of a root.
     objects: RefCell<Memory>,
-    /// Folders with their links followed, and names that were found without a search path of the
+    /// Folders and files with their links followed, and names that were found without a search path of the
     /// requester's: the same few are asked for again by every file.
     folders: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    files: RefCell<HashMap<PathBuf, PathBuf>>,
     plain: RefCell<HashMap<String, Resolution>>,
 }
 
@@ -199,6 +200,7 @@ impl<'a> Loader<'a> {
             notes,
             objects: RefCell::default(),
             folders: RefCell::default(),
+            files: RefCell::default(),
             plain: RefCell::default(),
         }
     }
@@ -286,8 +288,18 @@ impl<'a> Loader<'a> {
         Some(Resolution::Found { file, how: How::Itself, skipped: Vec::new() })
     }
 
-    /// The path on this machine, as [`Root::locate`] has it; each folder is resolved once.
+    /// The path on this machine, as [`Root::locate`] has it; each file and each folder is resolved
+    /// once, since every file needs the same few.
     pub(super) fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+        if let Some(known) = self.files.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        let host = self.locate_first(path)?;
+        self.files.borrow_mut().insert(path.to_owned(), host.clone());
+        Ok(host)
+    }
+
+    fn locate_first(&self, path: &Path) -> io::Result<PathBuf> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return self.root.locate(path);
         };

@@ -212,9 +212,11 @@ pub fn native_files(distribution: &Distribution, entries: &[RecordEntry<'_>]) ->
         .filter_map(|entry| {
             let (folders, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
             let plain = name.ends_with(".so");
-            let bundled = folders.split('/').any(|part| part.ends_with(".libs") || part == ".libs");
-            let native = plain || numbered(name);
-            native.then(|| NativeFile {
+            if !plain && !numbered(name) {
+                return None;
+            }
+            let bundled = folders.split('/').any(|part| part.ends_with(".libs"));
+            Some(NativeFile {
                 path: distribution.folder.join(&*entry.path),
                 is_module: plain && !bundled,
             })
@@ -224,9 +226,13 @@ pub fn native_files(distribution: &Distribution, entries: &[RecordEntry<'_>]) ->
 
 /// `libz.so.1`, `libz-1a2b.so.1.2.13`.
 fn numbered(name: &str) -> bool {
-    name.rsplit_once(".so.").is_some_and(|(_, number)| {
-        number.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-    })
+    // Asked of every file that is installed: most answers need one look.
+    name.ends_with(|last: char| last.is_ascii_digit())
+        && name.rsplit_once(".so.").is_some_and(|(_, number)| {
+            number
+                .split('.')
+                .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+        })
 }
 
 #[cfg(test)]
