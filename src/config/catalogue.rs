@@ -284,9 +284,65 @@ pub const PAGES: &[Page] = &[
         "install it in the image, or correct the command",
     ),
     page(
+        "command.path",
+        Group::Command,
+        "the path of the command: links in a circle, names too long",
+        "the container ends with 126 or 127",
+        "correct the path",
+    ),
+    page(
+        "command.permission",
+        Group::Command,
+        "the x bit for this user, folders on the way, access lists",
+        "the container ends with 126, \"permission denied\"",
+        "chmod it in the image, or run it as another user",
+    ),
+    page(
+        "command.mount",
+        Group::Command,
+        "a file system that is mounted noexec",
+        "the container ends with 126, \"permission denied\"",
+        "mount it with exec, or put the program elsewhere",
+    ),
+    page(
+        "command.format",
+        Group::Command,
+        "a folder, an empty file, text without #!, a broken ELF file",
+        "the container ends with 126, \"exec format error\"",
+        "name its interpreter in the command or the first line; replace the file",
+    ),
+    page(
+        "command.interpreter",
+        Group::Command,
+        "the interpreter of a script, through scripts and env",
+        "the container ends with 127 although the script is there",
+        "install the interpreter; correct the first line",
+    ),
+    page(
+        "command.machine",
+        Group::Command,
+        "a program for another processor",
+        "the container ends with 126, \"exec format error\"",
+        "build or pull it for this platform",
+    ),
+    page(
+        "command.loader",
+        Group::Command,
+        "the dynamic loader of the program",
+        "the container ends with 127 although the program is there",
+        "build it for the libc of the image",
+    ),
+    page(
+        "command.busy",
+        Group::Command,
+        "a program that is open for writing",
+        "the container ends with 126, \"text file busy\"",
+        "finish writing it before the start",
+    ),
+    page(
         "command.refused",
         Group::Command,
-        "whether the kernel would execute it: x bit, format, machine, interpreter",
+        "what only the kernel sees: arguments, memory, limits",
         "the container ends with 126 or 127",
         "what the message says",
     ),
@@ -380,12 +436,16 @@ mod tests {
         }
     }
 
-    /// Every quoted text of the form part.problem in src/verify, outside tests.
-    fn used() -> BTreeSet<String> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verify");
+    /// Every quoted text of the form part.problem in a folder of the source, outside tests.
+    fn used(folder: &Path) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for entry in std::fs::read_dir(folder).unwrap() {
-            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(used(&path));
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
             for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
                 for word in line.split('"').skip(1).step_by(2) {
@@ -404,6 +464,7 @@ mod tests {
     #[test]
     fn the_code_uses_what_the_catalogue_holds_and_nothing_else() {
         let known: BTreeSet<String> = PAGES.iter().map(|page| page.id.to_owned()).collect();
-        assert_eq!(used(), known);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verify");
+        assert_eq!(used(&folder), known);
     }
 }

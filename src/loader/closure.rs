@@ -360,7 +360,7 @@ impl<'l, 'a> Walk<'l, 'a> {
     }
 
     fn need(&mut self, index: usize, name: &str) {
-        let resolution = self.loader().find_for(name, &self.chain(index));
+        let resolution = self.loader().find_needed(name, &self.chain(index));
         let (path, how) = match resolution {
             Resolution::Found { file, how, .. } => (file.path, how),
             resolution => {

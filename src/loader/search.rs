@@ -252,24 +252,25 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Finds `name` for the first of `chain`; the others are what loaded it, nearest first.
-    pub(super) fn find_for(&self, name: &str, chain: &[&Requester]) -> Resolution {
-        // Nothing of the requesters takes part in this search then.
+    /// Finds `name` as [`Loader::find_for`] does, and remembers it where nothing of the requesters
+    /// takes part: every file of a root needs the same few.
+    pub(super) fn find_needed(&self, name: &str, chain: &[&Requester]) -> Resolution {
         let plain = !name.contains('/') && chain.iter().all(|requester| requester.is_plain());
         if !plain {
-            return self.search(name, chain);
+            return self.find_for(name, chain);
         }
         if let Some(known) = self.plain.borrow().get(name) {
             return known.clone();
         }
-        let resolution = self.search(name, chain);
+        let resolution = self.find_for(name, chain);
         if matches!(resolution, Resolution::Found { .. }) {
             self.plain.borrow_mut().insert(name.to_owned(), resolution.clone());
         }
         resolution
     }
 
-    fn search(&self, name: &str, chain: &[&Requester]) -> Resolution {
+    /// Finds `name` for the first of `chain`; the others are what loaded it, nearest first.
+    pub(super) fn find_for(&self, name: &str, chain: &[&Requester]) -> Resolution {
         let mut attempt = Attempt::new(self);
         let end = match self.libc {
             Libc::Glibc => glibc::find(&mut attempt, name, chain),
