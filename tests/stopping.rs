@@ -121,7 +121,7 @@ fn a_workload_that_is_suspended_is_woken_by_a_stop_so_that_it_can_end_itself() {
         let launch = Launch::at(place).arguments(&["--grace", "1h"]);
         let running = suspended(launch, "echo ready; kill -STOP $$; exit 3");
         running.signal(libc::SIGTERM);
-        ended.one_line(&["INFO", "a stop was asked for: SIGTERM"]);
+        running.end().expect(143).one_line(&["INFO", "a stop was asked for: SIGTERM"]);
     }
 }
 

@@ -154,16 +154,7 @@ impl Root {
 
     /// Reads a regular file of at most `limit` bytes; a longer one is an error.
     pub fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let file = self.open(path)?;
-        // Room for the whole file saves growing and calling again; what the size says is not
-        // trusted with more than this.
-        let size = file.metadata()?.len().min(limit).min(MOST_TRUSTED);
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
-        file.take(limit + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            return Err(io::Error::other(format!("is larger than {limit} bytes")));
-        }
-        Ok(bytes)
+        read_all(self.open(path)?, limit)
     }
 
     /// The names in a folder, sorted; an empty list where there is no such folder.
@@ -182,12 +173,18 @@ impl Root {
     }
 }
 
+/// Reads a regular file of at most `limit` bytes, wherever the path leads from here; a longer one
+/// is an error.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_all(open_regular(path)?, limit)
+}
+
 /// Opens a regular file by its path on this machine, without blocking at anything else.
-pub fn open_regular(host: &Path) -> io::Result<File> {
+pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::options()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
-        .open(host)?;
+        .open(path)?;
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
         return Ok(file);
@@ -199,6 +196,18 @@ pub fn open_regular(host: &Path) -> io::Result<File> {
     } else {
         "is not a regular file"
     }))
+}
+
+fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    // Room for the whole file saves growing and calling again; what the size says is not trusted
+    // with more than this.
+    let size = file.metadata()?.len().min(limit).min(MOST_TRUSTED);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("is larger than {limit} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// The parts of a path that move: names and `..`, without `/` and `.`.
