@@ -4,6 +4,7 @@
 //! `setting` is the one table of settings, `workload` what its last part holds; `document` reads TOML with every error placed;
 //! `profile` is the data a profile holds; `resolve` lays the layers over each other.
 
+pub mod catalogue;
 pub mod demand;
 pub mod document;
 pub mod env_file;

@@ -151,6 +151,16 @@ impl Installed {
         (found, broken)
     }
 
+    /// Reads a file of a distribution's metadata.
+    pub(crate) fn read_beside(
+        &self,
+        distribution: &Distribution,
+        name: &str,
+        limit: u64,
+    ) -> std::io::Result<Vec<u8>> {
+        self.root.read(&distribution.location.join(name), limit)
+    }
+
     fn first_readable(
         &self,
         entries: &[Entry],
