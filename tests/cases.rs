@@ -211,6 +211,54 @@ fn a_record_cut_anywhere_is_read_as_far_as_it_goes() {
 }
 
 #[test]
+fn what_is_recorded_outside_of_the_site_folder_may_be_elsewhere() {
+    let python = Installation::new();
+    python.distribution("six", "1", "");
+    python.file("six-1.dist-info/RECORD", "../../../bin/six,sha256=00,6\n");
+    let list = python.requirements("six\n");
+    let ended = python.verify(&list, &["--full"]);
+    ended.expect(0);
+    assert!(ended.text().contains("warn  six: "), "{}", ended.text());
+    assert!(ended.text().contains("bin/six is gone [record.missing]"), "{}", ended.text());
+    python.file("six-1.dist-info/RECORD", "../../../bin/six,,\nsix.py,,\n");
+    let ended = python.verify(&list, &["--full"]);
+    ended.expect(69);
+    let text = ended.text();
+    assert!(text.contains("FAIL  six: ") && text.contains("warn  six: "), "{text}");
+}
+
+#[test]
+fn debians_packages_change_files_after_they_were_recorded_and_pip_does_not() {
+    let python = Installation::new();
+    let folder = python.folder.at("lib/python3/dist-packages");
+    let file = |path: &str, content: &str| {
+        let path = Path::new(&folder).join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    file("six-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: six\nVersion: 1\n");
+    file("six.py", "x = 1\n");
+    let recorded = |text: &str| file("six-1.dist-info/RECORD", text);
+    recorded("six.py,,1234\nscripts-3.10/six,,3\n");
+    let list = python.requirements("six\n");
+    let verify = || {
+        let own = python.folder.at("bin/python");
+        let words = ["verify", "--full", "--python", &own, "--requirements", &list];
+        Launch::beside().variable("PYTHONPATH", &folder).arguments(&words).start().end()
+    };
+    let ended = verify();
+    ended.expect(0);
+    let text = ended.text();
+    assert!(text.contains("installed were 1234 [record.size]"), "{text}");
+    assert!(text.contains("six is gone [record.missing]"), "{text}");
+    file("six-1.dist-info/INSTALLER", "pip\n");
+    verify().expect(69);
+    fs::remove_file(Path::new(&folder).join("six-1.dist-info/INSTALLER")).unwrap();
+    recorded("gone.py,,3\n");
+    verify().expect(69);
+}
+
+#[test]
 fn constraints_sources_and_severities_are_what_the_profile_says() {
     let python = Installation::new();
     python.distribution("six", "2", "");

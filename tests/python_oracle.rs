@@ -1,5 +1,6 @@
 //! Verdicts that are not our own. Versions, specifiers, markers and requirements against
-//! `packaging`, the reference, and reports against their schema by `jsonschema`: over the texts of its own test tables and ten thousand made cases of each kind.
+//! `packaging`, the reference, over the texts of its own test tables and ten thousand made cases of
+//! each kind; reports against their schema by `jsonschema`.
 //!
 //! Needs python3 with venv and the index that pip is configured for; what is fetched is kept in
 //! cargo's target folder. Differences are bugs, or stand in [`explained`] with the reason.
@@ -11,9 +12,11 @@
 )]
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use mak_init::python::marker::{Environment, Marker, Truth};
 use mak_init::python::requirement::Requirement;
@@ -22,6 +25,8 @@ use serde_json::Value;
 
 /// The release whose tables and verdicts are taken.
 const PACKAGING: &str = "packaging==26.3";
+/// The validator of the report's schema.
+const JSONSCHEMA: &str = "jsonschema==4.26.0";
 const SEED: &str = "440508";
 const COUNT: &str = "10000";
 
@@ -33,29 +38,38 @@ fn printed(command: &mut Command) -> String {
     String::from_utf8(ended.stdout).unwrap()
 }
 
-/// A virtual environment with `packaging`, and the folder of its unpacked source.
-fn oracle() -> (PathBuf, PathBuf) {
+/// A virtual environment with `packaging` and `jsonschema`, and the folder of the unpacked source
+/// of `packaging`; made once for all tests of this process.
+fn oracle() -> &'static (PathBuf, PathBuf) {
+    static MADE: LazyLock<(PathBuf, PathBuf)> = LazyLock::new(make_oracle);
+    &MADE
+}
+
+fn make_oracle() -> (PathBuf, PathBuf) {
     let name = format!("oracle-{}", PACKAGING.replace("==", "-"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let python = folder.join("venv/bin/python");
     let source = folder.join(PACKAGING.replace("==", "-"));
+    // What was fetched for an earlier state of this test may lack something.
     let complete = folder.join("complete");
-    if !complete.exists() {
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        printed(Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")));
-        let pip = |arguments: &[&str]| {
-            let mut pip = Command::new(&python);
-            printed(pip.args(["-m", "pip", "--quiet"]).args(arguments).arg(PACKAGING));
-        };
-        pip(&["install", "jsonschema==4.26.0"]);
-        let to = folder.to_str().unwrap();
-        pip(&["download", "--no-deps", "--no-binary", ":all:", "--dest", to]);
-        let archive = format!("{}.tar.gz", source.display());
-        let unpack = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])";
-        printed(Command::new(&python).args(["-c", unpack, &archive]).arg(&folder));
-        fs::write(complete, "").unwrap();
+    let wanted = [PACKAGING, JSONSCHEMA].join("\n");
+    if fs::read_to_string(&complete).is_ok_and(|made| made == wanted) {
+        return (python, source);
     }
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    printed(Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")));
+    let pip = |arguments: &[&str]| {
+        let mut pip = Command::new(&python);
+        printed(pip.args(["-m", "pip", "--quiet"]).args(arguments).arg(PACKAGING));
+    };
+    pip(&["install", JSONSCHEMA]);
+    let to = folder.to_str().unwrap();
+    pip(&["download", "--no-deps", "--no-binary", ":all:", "--dest", to]);
+    let archive = format!("{}.tar.gz", source.display());
+    let unpack = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])";
+    printed(Command::new(&python).args(["-c", unpack, &archive]).arg(&folder));
+    fs::write(complete, wanted).unwrap();
     (python, source)
 }
 
@@ -159,7 +173,8 @@ fn every_verdict_is_packagings_or_is_explained() {
     let mut lines = cases.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let environments: Vec<Environment> =
         lines.next().unwrap().as_array().unwrap().iter().map(environment).collect();
-    let (mut count, mut known, mut different) = (0, 0, Vec::new());
+    let (mut count, mut different) = (0, Vec::new());
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for case in lines {
         count += 1;
         let ours = verdict(&case, &environments);
@@ -167,9 +182,13 @@ fn every_verdict_is_packagings_or_is_explained() {
             continue;
         }
         match explained(&case, &ours) {
-            Some(_) => known += 1,
+            Some(reason) => *reasons.entry(reason).or_default() += 1,
             None => different.push(format!("{case}\n    ours: {ours}")),
         }
+    }
+    let known: usize = reasons.values().sum();
+    for (reason, times) in &reasons {
+        println!("{times}: {reason}");
     }
     println!("cases {count}, differences {}, explained {known}", different.len() + known);
     assert!(count >= 40_000, "only {count} cases");
@@ -211,7 +230,7 @@ fn real_reports_are_valid_by_the_published_schema() {
         paths.push(path);
     }
     let validate = |paths: &[PathBuf]| {
-        let mut validator = Command::new(&python);
+        let mut validator = Command::new(python);
         validator.args(["-c", VALIDATOR, schema]).args(paths).output().unwrap()
     };
     let ended = validate(&paths);

@@ -104,6 +104,9 @@ pub enum Difference {
     Missing {
         /// Inside the root.
         path: PathBuf,
+        /// Whether it was to lie outside of the site folder, as scripts do. What is there depends
+        /// on the kind of installation: `pip --target` puts scripts elsewhere than it records.
+        is_outside: bool,
     },
     /// Of another size.
     Resized {
@@ -170,7 +173,10 @@ impl<'a> Files<'a> {
         };
         let path = || self.folder.join(&*entry.path);
         let (plain, found) = match looked {
-            None => return Some(Difference::Missing { path: path() }),
+            None => {
+                let is_outside = entry.path.starts_with("../") || !path().starts_with(self.folder);
+                return Some(Difference::Missing { path: path(), is_outside });
+            }
             Some(looked) => looked,
         };
         if !plain {
@@ -274,22 +280,26 @@ mod tests {
         tree.file(
             &format!("{site}/x-1.dist-info/RECORD"),
             "x/good.py,,5\nx/short.py,,5\nx/gone.py,,1\nx/c.pyc,,9\nx/folder.py,,1\n../../../bin/x,,3\n\
-             x/linked.py,,3\nx/dangling.py,,1\nno/such/folder.so,,1\nx/unsized.py,,\n",
+             x/linked.py,,3\nx/dangling.py,,1\nno/such/folder.so,,1\nx/unsized.py,,\n\
+             ../../../bin/gone,,3\n/v/bin/none,,3\n",
         );
         let root = tree.root();
         let x = Installed::list(&root, &paths(&[site])).find("x").unwrap().unwrap();
         let text = read(&root, &x).unwrap();
         let entries: Vec<RecordEntry> = entries(&text).collect();
         let at = |path: &str| Path::new(site).join(path);
+        let missing = |path, is_outside| Difference::Missing { path: at(path), is_outside };
         assert_eq!(
             missing_or_resized(&root, &x, &entries),
             [
                 Difference::Resized { path: at("x/short.py"), recorded: 5, found: 1 },
-                Difference::Missing { path: at("x/gone.py") },
+                missing("x/gone.py", false),
                 Difference::NotAFile { path: at("x/folder.py") },
-                Difference::Missing { path: at("x/dangling.py") },
-                Difference::Missing { path: at("no/such/folder.so") },
-                Difference::Missing { path: at("x/unsized.py") },
+                missing("x/dangling.py", false),
+                missing("no/such/folder.so", false),
+                missing("x/unsized.py", false),
+                missing("../../../bin/gone", true),
+                missing("/v/bin/none", true),
             ]
         );
     }

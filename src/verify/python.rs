@@ -280,8 +280,19 @@ fn satisfied(wanted: &[Wanted], outcome: &closure::Outcome) -> Vec<Check> {
     checks
 }
 
-/// What is wrong with a distribution's files: identifier and text.
-type Trouble = (&'static str, String);
+/// What is wrong with a distribution's files.
+struct Trouble {
+    id: &'static str,
+    /// Whether it says nothing about the distribution's fitness: a warning at most.
+    is_harmless: bool,
+    text: String,
+}
+
+impl Trouble {
+    fn new(id: &'static str, text: String) -> Trouble {
+        Trouble { id, is_harmless: false, text }
+    }
+}
 
 /// What distributions brought along, against the interpreter and the platform.
 struct Files<'a> {
@@ -352,20 +363,21 @@ impl<'a> Files<'a> {
         checks
     }
 
-    /// One check for each identifier: the first of its troubles, the others as evidence.
+    /// One check for each identifier and status: the first of its troubles, the others as
+    /// evidence.
     fn gathered(&self, distribution: &Distribution, troubles: Vec<Trouble>) -> Vec<Check> {
         let remedy = format!(
             "install {} {} for this platform when the image is built",
             distribution.name, distribution.version
         );
         let mut checks: Vec<Check> = Vec::new();
-        for (id, text) in troubles {
-            match checks.iter_mut().find(|check| check.id == id) {
+        for Trouble { id, is_harmless, text } in troubles {
+            let status = if is_harmless { Status::Warn } else { self.failed };
+            match checks.iter_mut().find(|check| check.id == id && check.status == status) {
                 Some(check) if check.evidence.len() < MOST_EVIDENCE => check.evidence.push(text),
                 Some(_) => {}
                 None => checks.push(
-                    Check::new(id, self.failed, distribution.name.clone(), text)
-                        .remedy(remedy.clone()),
+                    Check::new(id, status, distribution.name.clone(), text).remedy(remedy.clone()),
                 ),
             }
         }
@@ -400,7 +412,9 @@ impl<'a> Files<'a> {
                 Content::Unreadable if !self.root.exists(path_of) => continue,
                 Content::Unreadable => format!("{path} cannot be read"),
             };
-            troubles.entry(*index).or_default().push(("record.hash", text));
+            let is_harmless = reached.get(*index).is_some_and(|one| one.is_debians(self.root));
+            let trouble = Trouble { id: "record.hash", is_harmless, text };
+            troubles.entry(*index).or_default().push(trouble);
         }
         let mut checks = Vec::new();
         for (index, troubles) in troubles {
@@ -417,21 +431,26 @@ impl<'a> Files<'a> {
 
     fn differences(&self, distribution: &Distribution, entries: &[RecordEntry]) -> Vec<Trouble> {
         let differences = record::missing_or_resized(self.root, distribution, entries);
-        differences
-            .iter()
-            .map(|difference| match difference {
-                Difference::Missing { path } => {
-                    ("record.missing", format!("{} is gone", path.display()))
-                }
-                Difference::Resized { path, recorded, found } => (
-                    "record.size",
-                    format!("{} has {found} bytes, installed were {recorded}", path.display()),
-                ),
-                Difference::NotAFile { path } => {
-                    ("record.missing", format!("{} is no regular file", path.display()))
-                }
-            })
-            .collect()
+        if differences.is_empty() {
+            return Vec::new();
+        }
+        let is_debians = distribution.is_debians(self.root);
+        let trouble = |difference: &Difference| match difference {
+            Difference::Missing { path, is_outside } => Trouble {
+                id: "record.missing",
+                is_harmless: *is_outside || (is_debians && !is_imported(path)),
+                text: format!("{} is gone", path.display()),
+            },
+            Difference::Resized { path, recorded, found } => Trouble {
+                id: "record.size",
+                is_harmless: is_debians,
+                text: format!("{} has {found} bytes, installed were {recorded}", path.display()),
+            },
+            Difference::NotAFile { path } => {
+                Trouble::new("record.missing", format!("{} is no regular file", path.display()))
+            }
+        };
+        differences.iter().map(trouble).collect()
     }
 
     fn wheel(&self, distribution: &Distribution) -> Option<Trouble> {
@@ -439,7 +458,8 @@ impl<'a> Files<'a> {
         let tags = wheel_tag::tags(&String::from_utf8_lossy(&bytes));
         let problem = wheel_tag::problem(&tags, &self.runtime)?;
         let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
-        Some(("wheel.tag", format!("its wheel is {}: {}", tags.join(", "), misfit(problem))))
+        let text = format!("its wheel is {}: {}", tags.join(", "), misfit(problem));
+        Some(Trouble::new("wheel.tag", text))
     }
 
     fn native_files(&self, distribution: &Distribution, entries: &[RecordEntry]) -> Vec<Trouble> {
@@ -453,11 +473,14 @@ impl<'a> Files<'a> {
         let closure = self.loader.closure(&file.path, Some(&self.program));
         let problem = closure.problems.iter().find(|problem| problem.is_fatal());
         match problem {
-            Some(Problem::Mismatch { .. }) => return Some(("elf.machine", problem?.to_string())),
+            Some(Problem::Mismatch { .. }) => {
+                return Some(Trouble::new("elf.machine", problem?.to_string()));
+            }
             Some(Problem::Unreadable { path, error }) if *path == file.path => {
                 // A file that is gone has been said already.
                 let gone = !self.root.exists(path);
-                return (!gone).then(|| ("elf.broken", format!("{} {error}", path.display())));
+                let text = format!("{} {error}", path.display());
+                return (!gone).then(|| Trouble::new("elf.broken", text));
             }
             _ => {}
         }
@@ -471,10 +494,15 @@ impl<'a> Files<'a> {
                 "{path}: this interpreter does not look for {}, but for {expected}",
                 invisible.suffix
             );
-            return Some(("extension.suffix", text));
+            return Some(Trouble::new("extension.suffix", text));
         }
-        Some(("extension.closure", problem?.to_string()))
+        Some(Trouble::new("extension.closure", problem?.to_string()))
     }
+}
+
+/// Whether Python would import a file of this name.
+fn is_imported(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "py" || extension == "so")
 }
 
 /// What does not fit about a wheel's tags.
