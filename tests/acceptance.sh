@@ -42,8 +42,8 @@ a_broken_image_does_not_start() {
     code="$(timeout "$start_limit" docker wait "$container")" || fail "it does not end"
     [ "$code" -eq 69 ] || fail "code $code and not 69"
     ! marker_is_there /app/data || fail "the workload ran"
-    docker logs "$container" 2>&1 | grep -q hypercorn || fail "the missing distribution is not named"
-    docker logs "$container" 2>&1 | grep -q "MAK_INIT_VERIFY=warn" || fail "the way to get in all the same is not named"
+    logged hypercorn || fail "the missing distribution is not named"
+    logged "MAK_INIT_VERIFY=warn" || fail "the way to get in all the same is not named"
     ok "one distribution removed: code 69, the workload has not run, and the log names it and the way in"
 }
 

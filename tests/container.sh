@@ -55,7 +55,7 @@ ends_a_workload_that_ignores_term() {
     stop
     [ "$took" -lt "$engine_patience" ] || fail "docker stop took $took ms: the engine had to kill"
     [ "$code" -eq 137 ] || fail "a killed workload is code $code and not 137"
-    docker logs "$container" 2>&1 | grep -q "the workload .* killing it" || fail "no line of ours says that the workload was killed"
+    logged "the workload .* killing it" || fail "no line of ours says that the workload was killed"
     ok "a workload that ignores TERM is killed after $took ms by us, with a line that says so"
 }
 

@@ -94,6 +94,9 @@ wait_healthy() {
     done
 }
 
+# All of the log first: a `grep -q` that has seen enough would break the pipe, and that counts as a failure here.
+logged() { grep -q -- "$1" <<<"$(docker logs "$container" 2>&1)"; }
+
 # Reads the log as it is written; a container that ends closes it.
 wait_log() {
     local log follower found=0

@@ -31,6 +31,12 @@ pub const OPTIONS: &[OwnOption] = &[
         help: "Become the workload instead of staying as its parent: the same as --mode exec",
     },
     OwnOption {
+        flag: "pause",
+        value: None,
+        of: &[Subcommand::Run],
+        help: "Run no workload: reap until a stop is asked for, as the first container of a pod",
+    },
+    OwnOption {
         flag: "library",
         value: Some("SONAME"),
         of: &[Subcommand::Verify],
@@ -87,8 +93,8 @@ pub const OPTIONS: &[OwnOption] = &[
     OwnOption {
         flag: "timeout",
         value: Some("TIME"),
-        of: &[Subcommand::Healthcheck],
-        help: "How long the whole probe may take (10s)",
+        of: &[Subcommand::Run, Subcommand::Healthcheck],
+        help: "healthcheck: how long the probe may take (10s); a workload: as --time-limit",
     },
 ];
 

@@ -1,7 +1,9 @@
 //! Running a workload: the steps of a start in their order (docs/architecture.md), then the
 //! loop of PID 1, or in exec mode the workload itself.
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -9,16 +11,20 @@ use std::path::{Path, PathBuf};
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
 use crate::config::resolve::Form;
-use crate::config::{Effective, Mode, Policy, Profile};
+use crate::config::setting::Restart;
+use crate::config::{Effective, Mode, Policy, Profile, Values};
 use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
 use crate::health;
+use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::event_loop::Run;
+use crate::init::forward::Rewrites;
 use crate::init::frame::{Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship, Serve};
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
+use crate::init::restart::Restarts;
 use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
@@ -35,7 +41,14 @@ pub fn run(started: Started, words: Words) -> u8 {
         Ok(effective) => effective,
         Err(error) => return refuse(&error),
     };
-    let Some(command) = command(words, &effective) else {
+    let pause = match words.switch(&started, "pause") {
+        Ok(pause) => pause,
+        Err(why) => return usage(&why),
+    };
+    if pause && !words.command.is_empty() {
+        return usage("--pause runs no workload; leave out the command");
+    }
+    let Some(command) = command(words, &effective).or(pause.then(|| vec!["pause".into()])) else {
         return usage(
             "there is no command to run; name one: mak-init [OPTIONS] [--] COMMAND [ARG…]",
         );
@@ -54,19 +67,25 @@ pub fn run(started: Started, words: Words) -> u8 {
     };
     let uname = Uname::of_this_process();
     let environment = workload_environment(&started, effective.profile.as_ref(), &uname);
-    let start =
-        Start { effective: &effective, command, environment, inherited, title: started.title };
+    let start = Start {
+        effective: &effective,
+        command,
+        pause,
+        environment,
+        inherited,
+        title: started.title,
+    };
     let plan = match start.health_plan(&uname) {
         Ok(plan) => plan,
         Err(code) => return code,
     };
     let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
-    let run = start.set_up(signals, plan.is_some().then_some(&serve));
+    let ready = start.set_up(signals, plan.is_some().then_some(&serve));
     // What the loop does not need is dead when it begins, so that its memory goes back.
     drop(start);
     drop((effective, started, uname));
-    match run {
-        Ok(run) => init::run(run),
+    match ready {
+        Ok(ready) => ready.run(),
         Err(code) => code,
     }
 }
@@ -158,6 +177,8 @@ impl HealthPlan {
 struct Start<'a> {
     effective: &'a Effective,
     command: Vec<OsString>,
+    /// Whether there is no workload at all.
+    pause: bool,
     environment: Environment,
     inherited: Inherited,
     title: Title,
@@ -194,7 +215,7 @@ impl Start<'_> {
     }
 
     /// All that comes before the loop. The error is the exit code.
-    fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Run<'s>, u8> {
+    fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Ready<'s>, u8> {
         let mut health = match serve {
             None => None,
             Some(serve) => Some(self.start_health(serve)?),
@@ -208,7 +229,14 @@ impl Start<'_> {
         }
         match self.effective.values.mode {
             Mode::Exec => Err(self.become_workload(health)),
-            Mode::Supervise => self.supervise(signals, health),
+            Mode::Supervise => Ok(Ready {
+                program: self.program().ok_or(code::FAILED)?,
+                pause: self.pause,
+                inherited: self.inherited,
+                values: self.effective.values.clone(),
+                signals,
+                health,
+            }),
         }
     }
 
@@ -385,29 +413,64 @@ impl Start<'_> {
         }
         code
     }
+}
 
-    /// Starts the workload.
-    fn supervise<'s>(
-        &self,
-        signals: Signals,
-        health: Option<HealthProcess<'s>>,
-    ) -> Result<Run<'s>, u8> {
-        let program = self.program().ok_or(code::FAILED)?;
-        if !is_init() {
-            // Orphans of the workload come to us then; refused, they go where they always went.
-            let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+/// What the loop is run with. It holds nothing of what set-up has read.
+struct Ready<'s> {
+    program: Program,
+    pause: bool,
+    inherited: Inherited,
+    values: Values,
+    signals: Signals,
+    health: Option<HealthProcess<'s>>,
+}
+
+impl Ready<'_> {
+    fn run(self) -> u8 {
+        let Ready { program, pause, inherited, values, signals, health } = self;
+        if !is_init() && values.subreaper {
+            adopt_orphans();
+        }
+        if let Some(signal) = values.parent_death_signal {
+            die_with_parent(signal);
         }
         let terminal = Terminal::controlling();
-        let workload = spawn(&program, &self.inherited, terminal.as_ref())
-            .map_err(|error| failed("cannot make a process for the workload", &error))?;
-        Ok(Run {
-            workload,
+        let program = RefCell::new(Some(program));
+        let start = || {
+            let mut kept = program.borrow_mut();
+            let Some(program) = kept.as_ref() else {
+                return Err(io::Error::other("it was started before"));
+            };
+            let started = spawn(program, &inherited, terminal.as_ref());
+            if started.is_ok() && values.restart == Restart::Never {
+                // Its words and variables are not needed again.
+                *kept = None;
+            }
+            started
+        };
+        init::run(Run {
+            start: (!pause).then_some(&start),
             signals,
-            stop_signals: Mask::of(&self.effective.values.stop_signals),
-            grace: self.effective.values.grace,
-            drain: self.effective.values.drain,
+            stop_signals: Mask::of(&values.stop_signals),
+            stop_signal: values.stop_signal,
+            stop_delay: values.stop_delay,
+            grace: values.grace,
+            drain: values.drain,
+            time_limit: values.time_limit,
+            group: values.group,
+            rewrites: Rewrites::new(&values.rewrite),
+            job_control: false,
+            drains: true,
+            expect_exit: &values.expect_exit,
+            restarts: Restarts::new(
+                values.restart,
+                values.restart_delay,
+                values.restart_max_delay,
+                values.restart_stable,
+                values.restart_limit,
+            ),
             health,
-            terminal,
+            terminal: terminal.as_ref(),
         })
     }
 }
@@ -424,7 +487,7 @@ fn tally(report: &Report) -> Tally {
 }
 
 /// Says why the program was refused.
-fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusal {
+fn explain(program: &Program, candidate: &CStr, error: io::Error) -> Refusal {
     let path = |candidate: &'_ CStr| Path::new(OsStr::from_bytes(candidate.to_bytes())).to_owned();
     let paths: Vec<PathBuf> = program.candidates.iter().map(|candidate| path(candidate)).collect();
     let named_by_path = program.arguments.first().is_some_and(|a| a.to_bytes().contains(&b'/'));

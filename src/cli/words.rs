@@ -94,7 +94,21 @@ pub fn read(arguments: impl Iterator<Item = OsString>) -> Result<Words, String> 
         }
     }
     check_options(&words)?;
+    if words.subcommand == Subcommand::Run {
+        take_time_limit(&mut words)?;
+    }
     Ok(words)
+}
+
+/// `--timeout` of a workload is a setting; of a probe it is not.
+fn take_time_limit(words: &mut Words) -> Result<(), String> {
+    let row = by_key("time_limit").unwrap_or_default();
+    for (flag, value) in &words.options {
+        if *flag == "timeout" {
+            words.settings.push((row, text(flag, value.clone())?));
+        }
+    }
+    Ok(())
 }
 
 impl Words {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::document::{Document, LARGEST};
 use super::profile::{Profile, read_command, read_settings};
-use super::setting::{LogLevel, Origin, Policy, SETTINGS, Values, by_key};
+use super::setting::{LISTS, LogLevel, Origin, Policy, SETTINGS, Values, by_key};
 use super::word;
 
 /// Where configuration and profiles stand in an image.
@@ -100,10 +100,11 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
             })?;
         }
     }
-    for (row, word) in &request.flags {
-        let flag = SETTINGS[*row].flag;
+    for (row, setting) in SETTINGS.iter().enumerate() {
+        let Some(word) = typed(request, row) else { continue };
+        let flag = setting.flag;
         effective
-            .put(*row, word, Origin::Flag(flag))
+            .put(row, &word, Origin::Flag(flag))
             .map_err(|why| ConfigError::Usage(format!("--{flag}: {word:?} {why}")))?;
     }
     effective.settle_form(request)?;
@@ -166,6 +167,17 @@ impl Effective {
         }
         Ok(())
     }
+}
+
+/// The word that was typed for a setting: the last one, or of a list all of them.
+fn typed(request: &Request, row: usize) -> Option<String> {
+    let mut words =
+        request.flags.iter().filter(|(at, _)| *at == row).map(|(_, word)| word.as_str());
+    if !LISTS.contains(&SETTINGS[row].key) {
+        return words.next_back().map(str::to_owned);
+    }
+    let words: Vec<&str> = words.collect();
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 fn in_file(why: String) -> ConfigError {
@@ -357,6 +369,13 @@ mod tests {
         assert_eq!(effective.origins[by_key("drain").unwrap()], Origin::File(path.into(), 2));
         assert_eq!(effective.values.log_level, LogLevel::Error);
         assert_eq!(effective.form, Form::Off);
+    }
+
+    #[test]
+    fn a_repeated_flag_adds_to_a_list_and_replaces_anything_else() {
+        let flags = [("rewrite", "1:2"), ("grace", "1s"), ("rewrite", "15:0"), ("grace", "2s")];
+        let values = with(&[], &flags).unwrap().values;
+        assert_eq!((values.rewrite.len(), values.grace.as_secs()), (2, 2));
     }
 
     #[test]

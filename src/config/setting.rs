@@ -87,6 +87,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// When the workload is started again after its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Its end is the container's.
+    Never,
+    /// After any end but code 0.
+    OnFailure,
+    /// After every end.
+    Always,
+}
+
 /// The value of every setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
@@ -100,6 +111,32 @@ pub struct Values {
     pub drain: Duration,
     /// The signals that ask for a stop.
     pub stop_signals: Vec<Signal>,
+    /// What a stop sends to the workload; the signal that asked for it where there is none.
+    pub stop_signal: Option<Signal>,
+    /// From the first stop signal to the one for the workload.
+    pub stop_delay: Duration,
+    /// How long the workload may run at all.
+    pub time_limit: Option<Duration>,
+    /// Whether signals go to the workload's process group.
+    pub group: bool,
+    /// Signals that are forwarded as others; `None` drops them.
+    pub rewrite: Vec<(Signal, Option<Signal>)>,
+    /// Exit codes that become others.
+    pub expect_exit: Vec<(u8, u8)>,
+    /// Whether orphans come to mak-init where it is not PID 1.
+    pub subreaper: bool,
+    /// The signal that mak-init gets when its own parent dies.
+    pub parent_death_signal: Option<Signal>,
+    /// When the workload is started again.
+    pub restart: Restart,
+    /// The wait before the first new start; each further one doubles it.
+    pub restart_delay: Duration,
+    /// The longest wait.
+    pub restart_max_delay: Duration,
+    /// Having run this long, the workload counts as stable.
+    pub restart_stable: Duration,
+    /// New starts in a row without a stable time; 0 is no limit.
+    pub restart_limit: u32,
     /// The address of the health endpoint.
     pub listen: Option<SocketAddr>,
     /// Whether a health endpoint that cannot be opened stops the start.
@@ -123,6 +160,19 @@ impl Default for Values {
             grace: Duration::from_secs(7),
             drain: Duration::from_secs(2),
             stop_signals: vec![Signal::TERM, Signal::INT, Signal::QUIT, Signal::HALT],
+            stop_signal: None,
+            stop_delay: Duration::ZERO,
+            time_limit: None,
+            group: false,
+            rewrite: Vec::new(),
+            expect_exit: Vec::new(),
+            subreaper: true,
+            parent_death_signal: None,
+            restart: Restart::Never,
+            restart_delay: Duration::from_millis(500),
+            restart_max_delay: Duration::from_secs(30),
+            restart_stable: Duration::from_secs(60),
+            restart_limit: 5,
             listen: None,
             health_required: false,
             verify_policy: Policy::Enforce,
@@ -150,6 +200,9 @@ pub struct Setting {
     /// Shows the value as `set` would read it; empty where there is none.
     pub show: fn(&Values) -> String,
 }
+
+/// The settings that are lists: a flag may be repeated and adds to what was typed before.
+pub const LISTS: &[&str] = &["stop_signals", "rewrite", "expect_exit"];
 
 /// All settings, in the order in which help and `mak-init config` show them.
 pub const SETTINGS: &[Setting] = &[
@@ -225,6 +278,162 @@ pub const SETTINGS: &[Setting] = &[
             let names: Vec<String> = values.stop_signals.iter().map(Signal::to_string).collect();
             names.join(",")
         },
+    },
+    Setting {
+        key: "stop_signal",
+        flag: "stop-signal",
+        variable: "MAK_INIT_STOP_SIGNAL",
+        value: Some("SIGNAL"),
+        help: "What a stop sends to the workload, instead of the signal that asked for it",
+        set: |values, word| optional_signal(word).map(|signal| values.stop_signal = signal),
+        show: |values| values.stop_signal.map(|signal| signal.to_string()).unwrap_or_default(),
+    },
+    Setting {
+        key: "stop_delay",
+        flag: "stop-delay",
+        variable: "MAK_INIT_STOP_DELAY",
+        value: Some("TIME"),
+        help: "How long a stop waits before the workload hears of it, for load balancers",
+        set: |values, word| word::duration(word).map(|time| values.stop_delay = time),
+        show: |values| word::show_duration(values.stop_delay),
+    },
+    Setting {
+        key: "time_limit",
+        flag: "time-limit",
+        variable: "MAK_INIT_TIME_LIMIT",
+        value: Some("TIME"),
+        help: "How long the workload may run: then it is stopped, and the exit code is 124",
+        set: |values, word| {
+            let limit = if word.is_empty() { None } else { Some(word::duration(word)?) };
+            values.time_limit = limit.filter(|limit| !limit.is_zero());
+            Ok(())
+        },
+        show: |values| values.time_limit.map(word::show_duration).unwrap_or_default(),
+    },
+    Setting {
+        key: "group",
+        flag: "group",
+        variable: "MAK_INIT_GROUP",
+        value: None,
+        help: "Send signals to the workload's whole process group",
+        set: |values, word| word::switch(word).map(|on| values.group = on),
+        show: |values| values.group.to_string(),
+    },
+    Setting {
+        key: "rewrite",
+        flag: "rewrite",
+        variable: "MAK_INIT_REWRITE",
+        value: Some("A:B"),
+        help: "Forward signal A as B, or drop it where B is 0; may be repeated",
+        set: |values, word| {
+            values.rewrite = split(word).map(rewrite).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |values| {
+            let show = |(from, to): &(Signal, Option<Signal>)| match to {
+                Some(to) => format!("{from}:{to}"),
+                None => format!("{from}:0"),
+            };
+            values.rewrite.iter().map(show).collect::<Vec<_>>().join(",")
+        },
+    },
+    Setting {
+        key: "expect_exit",
+        flag: "expect-exit",
+        variable: "MAK_INIT_EXPECT_EXIT",
+        value: Some("N=M"),
+        help: "Exit with M where the workload ended with N (143=0); may be repeated",
+        set: |values, word| {
+            values.expect_exit = split(word).map(exit_pair).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |values| {
+            let show = |(from, to): &(u8, u8)| format!("{from}={to}");
+            values.expect_exit.iter().map(show).collect::<Vec<_>>().join(",")
+        },
+    },
+    Setting {
+        key: "subreaper",
+        flag: "subreaper",
+        variable: "MAK_INIT_SUBREAPER",
+        value: None,
+        help: "Where mak-init is not PID 1: take the workload's orphans and reap them",
+        set: |values, word| word::switch(word).map(|on| values.subreaper = on),
+        show: |values| values.subreaper.to_string(),
+    },
+    Setting {
+        key: "parent_death_signal",
+        flag: "parent-death-signal",
+        variable: "MAK_INIT_PARENT_DEATH_SIGNAL",
+        value: Some("SIGNAL"),
+        help: "The signal that mak-init gets when its own parent dies",
+        set: |values, word| optional_signal(word).map(|signal| values.parent_death_signal = signal),
+        show: |values| {
+            values.parent_death_signal.map(|signal| signal.to_string()).unwrap_or_default()
+        },
+    },
+    Setting {
+        key: "restart.policy",
+        flag: "restart",
+        variable: "MAK_INIT_RESTART",
+        value: Some("POLICY"),
+        help: "Start the workload again: never, on-failure, always",
+        set: |values, word| {
+            values.restart = match word {
+                "never" => Restart::Never,
+                "on-failure" => Restart::OnFailure,
+                "always" => Restart::Always,
+                _ => return Err("is not one of never, on-failure, always".to_owned()),
+            };
+            Ok(())
+        },
+        show: |values| {
+            match values.restart {
+                Restart::Never => "never",
+                Restart::OnFailure => "on-failure",
+                Restart::Always => "always",
+            }
+            .to_owned()
+        },
+    },
+    Setting {
+        key: "restart.delay",
+        flag: "restart-delay",
+        variable: "MAK_INIT_RESTART_DELAY",
+        value: Some("TIME"),
+        help: "The wait before the first new start; each further one doubles it",
+        set: |values, word| word::duration(word).map(|time| values.restart_delay = time),
+        show: |values| word::show_duration(values.restart_delay),
+    },
+    Setting {
+        key: "restart.max_delay",
+        flag: "restart-max-delay",
+        variable: "MAK_INIT_RESTART_MAX_DELAY",
+        value: Some("TIME"),
+        help: "The longest wait before a new start",
+        set: |values, word| word::duration(word).map(|time| values.restart_max_delay = time),
+        show: |values| word::show_duration(values.restart_max_delay),
+    },
+    Setting {
+        key: "restart.stable",
+        flag: "restart-stable",
+        variable: "MAK_INIT_RESTART_STABLE",
+        value: Some("TIME"),
+        help: "Having run this long, the workload is stable: waits and count begin anew",
+        set: |values, word| word::duration(word).map(|time| values.restart_stable = time),
+        show: |values| word::show_duration(values.restart_stable),
+    },
+    Setting {
+        key: "restart.limit",
+        flag: "restart-limit",
+        variable: "MAK_INIT_RESTART_LIMIT",
+        value: Some("COUNT"),
+        help: "New starts in a row without a stable time, before its end is final; 0 for no limit",
+        set: |values, word| {
+            values.restart_limit = word.parse().map_err(|_| "is not a count".to_owned())?;
+            Ok(())
+        },
+        show: |values| values.restart_limit.to_string(),
     },
     Setting {
         key: "health.listen",
@@ -315,6 +524,29 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// The parts of a list with commas.
+fn split(word: &str) -> impl Iterator<Item = &str> {
+    word.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn optional_signal(word: &str) -> Result<Option<Signal>, String> {
+    if word.is_empty() { Ok(None) } else { Signal::parse(word).map(Some) }
+}
+
+/// `TERM:QUIT`, `15:3`, `USR1:0`.
+fn rewrite(pair: &str) -> Result<(Signal, Option<Signal>), String> {
+    let (from, to) = pair.split_once(':').ok_or("is not A:B, two signals by name or number")?;
+    let to = if to == "0" { None } else { Some(Signal::parse(to)?) };
+    Ok((Signal::parse(from)?, to))
+}
+
+/// `143=0`.
+fn exit_pair(pair: &str) -> Result<(u8, u8), String> {
+    let refused = || "is not N=M, two exit codes from 0 to 255".to_owned();
+    let (from, to) = pair.split_once('=').ok_or_else(refused)?;
+    Ok((from.parse().map_err(|_| refused())?, to.parse().map_err(|_| refused())?))
+}
+
 /// The row with this key in a file.
 pub fn by_key(key: &str) -> Option<usize> {
     SETTINGS.iter().position(|setting| setting.key == key)
@@ -362,6 +594,13 @@ mod tests {
             ("log.level", "loud"),
             ("log.format", "xml"),
             ("health.required", "perhaps"),
+            ("rewrite", "TERM"),
+            ("rewrite", "TERM:NONE"),
+            ("expect_exit", "256=0"),
+            ("expect_exit", "1"),
+            ("restart.policy", "sometimes"),
+            ("restart.limit", "-1"),
+            ("stop_signal", "NONE"),
         ] {
             let setting = &SETTINGS[by_key(key).unwrap()];
             assert!((setting.set)(&mut values, word).is_err(), "{key} = {word}");

@@ -37,6 +37,12 @@ impl Signal {
     pub const CONT: Signal = Signal(18);
     /// Cannot be refused either.
     pub const STOP: Signal = Signal(19);
+    /// Ctrl-Z.
+    pub const TSTP: Signal = Signal(20);
+    /// A background group reads the terminal.
+    pub const TTIN: Signal = Signal(21);
+    /// A background group writes to it.
+    pub const TTOU: Signal = Signal(22);
     /// SIGRTMIN+3, which systemd and images that run it take as "halt".
     pub const HALT: Signal = Signal(RTMIN + 3);
 

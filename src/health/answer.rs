@@ -276,6 +276,7 @@ mod tests {
                 workload: 7,
                 health_restarts: 3,
                 started: 0,
+                counts: Default::default(),
             },
             version: "0.1.0",
             platform: &[],

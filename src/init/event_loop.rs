@@ -1,45 +1,77 @@
 //! The loop of PID 1: wait for something to happen, take note of it, act.
 //!
 //! From here on nothing may fail: what cannot be done now is done in a later turn or not at
-//! all, and every stage but `Running` ends by its own deadline (`stage`).
+//! all, and once a stop is asked for every stage ends by its own deadline (`stage`).
 
+#![allow(unsafe_code, reason = "functions of the idle loop are placed beside each other")]
+
+use std::io;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::clock::Moment;
+use super::clock::{Moment, boot_milliseconds};
 use super::drain::signal_everything;
-use super::forward::{forward, send};
-use super::frame::Phase;
+use super::forward::{Rewrites, Sent, forward, send, send_group};
+use super::frame::{Counts, Phase};
 use super::health_process::HealthProcess;
 use super::mask::Mask;
 use super::memory::give_back;
-use super::pid::Pid;
+use super::pid::{Pid, is_init};
 use super::reap::{Change, Ended, next_change};
 use super::receive::{Arrival, Signals};
+use super::restart::{Restarts, Verdict};
 use super::stage::{Action, Event, Stage, next};
 use super::terminal::Terminal;
+use super::zombies;
 use crate::config::Signal;
 
 /// How long a killed process may stay in the kernel before we go on without it.
 const UNKILLABLE: Duration = Duration::from_secs(1);
+/// The wait before the workload's process is tried for again, after the first failure and at
+/// most.
+const FIRST_RETRY: Duration = Duration::from_millis(10);
+const LONGEST_RETRY: Duration = Duration::from_millis(500);
+
+/// The exit code of a workload that ran longer than it may, as of timeout(1).
+const OUT_OF_TIME: u8 = 124;
+/// The exit code where no process could be made for the workload.
+const NO_PROCESS: u8 = 125;
 
 /// What the loop has to know.
 pub struct Run<'a> {
-    /// The workload, which has been started.
-    pub workload: Pid,
+    /// Makes a process for the workload; `None` where there is none to run.
+    pub start: Option<&'a dyn Fn() -> io::Result<Pid>>,
     /// Where signals arrive.
     pub signals: Signals,
     /// The signals that ask for a stop.
     pub stop_signals: Mask,
-    /// From the first of them to KILL.
+    /// What a stop sends; the signal that asked for it where there is none.
+    pub stop_signal: Option<Signal>,
+    /// From the first of them until the workload hears of it.
+    pub stop_delay: Duration,
+    /// From then to KILL.
     pub grace: Duration,
     /// From the TERM for what is left to its KILL.
     pub drain: Duration,
+    /// How long the workload may run at all.
+    pub time_limit: Option<Duration>,
+    /// Whether signals go to the workload's process group.
+    pub group: bool,
+    /// Which signals are forwarded as others.
+    pub rewrites: Rewrites,
+    /// Whether TSTP, TTIN and TTOU suspend the workload's group and mak-init itself.
+    pub job_control: bool,
+    /// Whether what is left is given time to end when the workload has.
+    pub drains: bool,
+    /// Exit codes that become others.
+    pub expect_exit: &'a [(u8, u8)],
+    /// When the workload is started again.
+    pub restarts: Restarts,
     /// The health process, where there is one.
     pub health: Option<HealthProcess<'a>>,
     /// The terminal, where we had its foreground.
-    pub terminal: Option<Terminal>,
+    pub terminal: Option<&'a Terminal>,
 }
 
 /// The run as it stands.
@@ -49,41 +81,66 @@ struct Loop<'a> {
     time_up: Option<Moment>,
     /// The workload until it is reaped: afterwards its number may be somebody else's.
     target: Option<Pid>,
+    /// The workload is suspended: it would not see a signal that asks it to end.
+    suspended: bool,
+    began: Moment,
+    starts: u32,
+    limit: Option<Moment>,
+    out_of_time: bool,
+    retry: Duration,
+    give_up: Option<Moment>,
     ended: Ended,
-    asked_by: Signal,
+    /// The signal that asked for a stop, and what the workload is told.
+    asked: Signal,
+    told: Arrival,
+    hurried: bool,
+    counts: Counts,
 }
 
-/// Stays with the workload until it and everything else has ended; the result is the exit code.
+/// Starts the workload and stays until it and everything else has ended; the result is the
+/// exit code.
+#[unsafe(link_section = ".text.hot.loop")]
 pub fn run(run: Run) -> u8 {
+    let now = Moment::now();
+    let term = Arrival { signal: Signal::TERM, sender: 0, value: None };
     let mut state = Loop {
-        target: Some(run.workload),
+        limit: run.time_limit.map(|limit| now.after(limit)),
         run,
-        stage: Stage::Running,
+        stage: Stage::Starting,
         time_up: None,
-        // Holds where the workload cannot be reaped: it has been killed.
-        ended: Ended::Signal(Signal::KILL.number() as u8),
-        asked_by: Signal::TERM,
+        target: None,
+        suspended: false,
+        began: now,
+        starts: 0,
+        out_of_time: false,
+        retry: FIRST_RETRY,
+        give_up: None,
+        ended: Ended::Code(0),
+        asked: Signal::TERM,
+        told: term,
+        hurried: false,
+        counts: Counts::default(),
     };
-    state.tell_health(Phase::Running);
-    give_back();
+    state.happen(Event::TimeUp);
     while state.stage != Stage::Over {
         state.wait();
         state.take_signals();
         state.reap();
         state.watch_the_clock();
     }
-    if let Some(terminal) = &state.run.terminal {
+    if let Some(terminal) = state.run.terminal {
         terminal.claim();
     }
-    state.ended.exit_code()
+    state.exit_code()
 }
 
 impl Loop<'_> {
     /// Sleeps until a signal, a deadline, or room in the health process's socket.
+    #[unsafe(link_section = ".text.hot.loop")]
     fn wait(&self) {
         let health = self.run.health.as_ref();
-        let deadline = [self.time_up, health.and_then(HealthProcess::deadline)];
-        let deadline = deadline.into_iter().flatten().min();
+        let deadlines = [self.time_up, self.limit, health.and_then(HealthProcess::deadline)];
+        let deadline = deadlines.into_iter().flatten().min();
         let longest = deadline.map(|moment| moment.wait_from(Moment::now()));
         let signals = PollFd::new(&self.run.signals, PollFlags::IN);
         // An error (EINTR, ENOMEM) only makes this turn an idle one.
@@ -97,54 +154,145 @@ impl Loop<'_> {
     }
 
     fn take_signals(&mut self) {
-        let mut asked = None;
-        let target = self.target;
-        let stop_signals = self.run.stop_signals;
-        self.run.signals.receive(|arrival| {
-            if is_ours(&arrival) {
-                return;
+        while let Some(batch) = self.run.signals.next_batch() {
+            for arrival in batch.arrivals() {
+                self.take_signal(arrival);
             }
-            if let Some(target) = target {
-                forward(target, &arrival);
+        }
+    }
+
+    fn take_signal(&mut self, arrival: Arrival) {
+        if is_ours(&arrival) {
+            return;
+        }
+        if self.run.job_control && is_job_control(arrival.signal) {
+            return self.suspend(arrival);
+        }
+        // A signal that is dropped counts as never sent, also as a request to stop.
+        let Some(signal) = self.run.rewrites.of(arrival.signal) else { return };
+        let told = Arrival { signal, ..arrival };
+        if self.run.stop_signals.has(arrival.signal) {
+            self.ask_to_stop(arrival.signal, told);
+        } else {
+            self.pass_on(&told);
+        }
+    }
+
+    fn pass_on(&mut self, arrival: &Arrival) {
+        let Some(target) = self.target else { return };
+        self.counts.forwarded = self.counts.forwarded.wrapping_add(1);
+        if self.run.group {
+            send_group(target, arrival.signal);
+        } else if forward(target, arrival) == Sent::WithoutValue {
+            self.counts.without_value = self.counts.without_value.wrapping_add(1);
+        }
+    }
+
+    fn ask_to_stop(&mut self, asked: Signal, told: Arrival) {
+        match self.stage {
+            Stage::Starting | Stage::Running | Stage::Restarting => {
+                self.asked = asked;
+                self.told = match self.run.stop_signal {
+                    Some(signal) => Arrival { signal, value: None, ..told },
+                    None => told,
+                };
+                if self.stage == Stage::Starting {
+                    self.ended = Ended::Signal(asked.number() as u8);
+                }
+                self.happen(match (self.run.start.is_none(), self.run.stop_delay.is_zero()) {
+                    (true, _) => Event::WorkloadEnded,
+                    (false, true) => Event::StopAsked,
+                    (false, false) => Event::DelayAsked,
+                });
             }
-            if stop_signals.has(arrival.signal) {
-                asked.get_or_insert(arrival.signal);
+            Stage::Delaying | Stage::Stopping if is_impatience(asked) => {
+                self.hurried = self.stage == Stage::Stopping;
+                self.happen(Event::HurryAsked);
             }
-        });
-        if let Some(signal) = asked {
-            if self.stage == Stage::Running {
-                self.asked_by = signal;
-            }
-            self.happen(Event::StopAsked);
+            _ => self.pass_on(&told),
+        }
+    }
+
+    /// Suspends the workload's group, then ourselves: whoever waits for us is told as if the
+    /// workload had been suspended. Init cannot be stopped, by itself least of all.
+    fn suspend(&mut self, arrival: Arrival) {
+        let signal = match self.run.rewrites.of(arrival.signal) {
+            Some(signal) if signal == arrival.signal => Signal::STOP,
+            Some(signal) => signal,
+            None => return,
+        };
+        if let Some(target) = self.target {
+            send_group(target, signal);
+        }
+        if !is_init() {
+            let _ = rustix::process::kill_process(
+                rustix::process::getpid(),
+                rustix::process::Signal::STOP,
+            );
         }
     }
 
     fn reap(&mut self) {
         loop {
             match next_change() {
-                Change::Ended(pid, ended) if Some(pid) == self.target => {
-                    self.target = None;
-                    self.ended = ended;
-                    self.happen(Event::WorkloadEnded);
-                }
-                Change::Ended(pid, _) => {
-                    if let Some(health) = &mut self.run.health {
-                        health.has_ended(pid);
-                    }
-                }
+                Change::Ended(pid, ended) => self.has_ended(pid, ended),
+                Change::Stopped(pid) if Some(pid) == self.target => self.suspended = true,
+                Change::Continued(pid) if Some(pid) == self.target => self.suspended = false,
                 Change::Stopped(pid) => {
                     if let Some(health) = &mut self.run.health {
                         health.has_stopped(pid);
                     }
                 }
+                Change::Continued(_) => {}
                 Change::Quiet => return,
                 Change::NobodyLeft => return self.happen(Event::NobodyLeft),
             }
         }
     }
 
+    fn has_ended(&mut self, pid: Pid, ended: Ended) {
+        self.counts.reaped = self.counts.reaped.wrapping_add(1);
+        if Some(pid) != self.target {
+            if let Some(health) = &mut self.run.health {
+                health.has_ended(pid);
+            }
+            return;
+        }
+        self.target = None;
+        self.suspended = false;
+        self.ended = ended;
+        if self.stage != Stage::Running {
+            return self.happen(Event::WorkloadEnded);
+        }
+        let ran = Moment::now().since(self.began);
+        match self.run.restarts.judge(ended, ran, boot_milliseconds()) {
+            Verdict::Final => self.happen(Event::WorkloadEnded),
+            Verdict::TooOften => {
+                tracing::error!(
+                    "the workload has ended {} times in a row, at last with code {}: giving up",
+                    self.run.restarts.series() + 1,
+                    ended.exit_code()
+                );
+                self.happen(Event::WorkloadEnded);
+            }
+            Verdict::Again(wait) => {
+                tracing::warn!(
+                    "the workload has ended with code {}: starting it again in {wait:?}",
+                    ended.exit_code()
+                );
+                self.happen(Event::RestartDue);
+                self.up_in(wait);
+            }
+        }
+    }
+
     fn watch_the_clock(&mut self) {
-        if self.time_up.is_some_and(|moment| moment <= Moment::now()) {
+        let now = Moment::now();
+        if self.limit.is_some_and(|moment| moment <= now) {
+            self.limit = None;
+            self.run_out_of_time();
+        }
+        if self.time_up.is_some_and(|moment| moment <= now) {
             self.time_up = None;
             self.happen(Event::TimeUp);
         }
@@ -154,36 +302,40 @@ impl Loop<'_> {
         }
     }
 
+    fn run_out_of_time(&mut self) {
+        if !matches!(self.stage, Stage::Starting | Stage::Running | Stage::Restarting) {
+            return;
+        }
+        tracing::warn!("the workload has run for all the time it was given: stopping it");
+        self.out_of_time = true;
+        self.ask_to_stop(Signal::TERM, Arrival { signal: Signal::TERM, sender: 0, value: None });
+    }
+
+    #[unsafe(link_section = ".text.hot.loop")]
     fn happen(&mut self, event: Event) {
         let Some((stage, action)) = next(self.stage, event) else { return };
         self.stage = stage;
         self.act(action);
     }
 
+    #[unsafe(link_section = ".text.hot.loop")]
     fn act(&mut self, action: Action) {
         match action {
-            Action::GiveGrace => {
-                tracing::debug!(signal = %self.asked_by, grace = ?self.run.grace, "stopping");
-                self.up_in(self.run.grace);
+            Action::Start => self.start(),
+            Action::Watch => {
+                self.tell_health(Phase::Running);
+                give_back();
+            }
+            Action::BackOff => self.tell_health(Phase::Starting),
+            Action::Delay => {
+                self.up_in(self.run.stop_delay);
                 self.tell_health(Phase::Stopping);
             }
-            Action::KillWorkload => {
-                tracing::warn!(
-                    "the workload (pid {}) has not ended within {:?} of {}: killing it",
-                    self.run.workload.raw(),
-                    self.run.grace,
-                    self.asked_by
-                );
-                self.up_in(UNKILLABLE);
-                if let Some(target) = self.target {
-                    send(target, Signal::KILL);
-                }
-            }
+            Action::Stop => self.stop(),
+            Action::KillWorkload => self.kill_workload(),
             Action::AbandonWorkload => {
-                tracing::error!(
-                    "the workload (pid {}) does not end even when killed: going on without it",
-                    self.run.workload.raw()
-                );
+                tracing::error!("the workload does not end even when killed: going on without it");
+                self.ended = Ended::Signal(Signal::KILL.number() as u8);
                 self.ask_the_rest();
             }
             Action::AskTheRest => self.ask_the_rest(),
@@ -199,11 +351,81 @@ impl Loop<'_> {
         }
     }
 
+    /// Makes a process for the workload. Where the kernel has none to give at the moment, that
+    /// is tried again until the grace time has passed.
+    #[unsafe(link_section = ".text.hot.loop")]
+    fn start(&mut self) {
+        let Some(start) = self.run.start else { return self.happen(Event::Started) };
+        let now = Moment::now();
+        let error = match start() {
+            Ok(pid) => {
+                self.counts.restarts = self.starts;
+                self.starts = self.starts.saturating_add(1);
+                self.target = Some(pid);
+                self.began = now;
+                self.retry = FIRST_RETRY;
+                self.give_up = None;
+                return self.happen(Event::Started);
+            }
+            Err(error) => error,
+        };
+        let passing = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM));
+        let give_up = *self.give_up.get_or_insert(now.after(self.run.grace));
+        if passing && now < give_up {
+            self.up_in(self.retry);
+            self.retry = (self.retry * 2).min(LONGEST_RETRY);
+            return;
+        }
+        tracing::error!("cannot make a process for the workload: {error}");
+        self.ended = Ended::Code(NO_PROCESS);
+        self.happen(Event::GaveUp);
+    }
+
+    fn stop(&mut self) {
+        tracing::debug!(signal = %self.asked, grace = ?self.run.grace, "stopping");
+        self.up_in(self.run.grace);
+        self.tell_health(Phase::Stopping);
+        let told = self.told;
+        self.pass_on(&told);
+        if let Some(target) = self.target.filter(|_| self.suspended) {
+            send_group(target, Signal::CONT);
+        }
+    }
+
+    fn kill_workload(&mut self) {
+        let Some(target) = self.target else { return };
+        if self.hurried {
+            tracing::warn!(
+                "asked to stop a second time: killing the workload (pid {})",
+                target.raw()
+            );
+        } else {
+            tracing::warn!(
+                "the workload (pid {}) has not ended within {:?} of {}: killing it",
+                target.raw(),
+                self.run.grace,
+                self.told.signal
+            );
+        }
+        self.up_in(UNKILLABLE);
+        if self.run.group {
+            send_group(target, Signal::KILL);
+        } else {
+            send(target, Signal::KILL);
+        }
+    }
+
     fn ask_the_rest(&mut self) {
-        self.up_in(self.run.drain);
+        self.limit = None;
         if let Some(mut health) = self.run.health.take() {
             health.end();
         }
+        zombies::say();
+        if !self.run.drains {
+            self.stage = Stage::Over;
+            return;
+        }
+        self.up_in(self.run.drain);
         signal_everything(Signal::TERM);
     }
 
@@ -211,10 +433,21 @@ impl Loop<'_> {
         self.time_up = Some(Moment::now().after(length));
     }
 
+    #[unsafe(link_section = ".text.hot.loop")]
     fn tell_health(&mut self, phase: Phase) {
         if let Some(health) = &mut self.run.health {
+            health.note_counts(self.counts);
             health.tell(phase, self.target);
         }
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.out_of_time {
+            return OUT_OF_TIME;
+        }
+        let code = self.ended.exit_code();
+        let mapped = self.run.expect_exit.iter().find(|(from, _)| *from == code);
+        mapped.map_or(code, |(_, to)| *to)
     }
 }
 
@@ -223,4 +456,13 @@ impl Loop<'_> {
 fn is_ours(arrival: &Arrival) -> bool {
     arrival.signal == Signal::CHLD
         || (arrival.signal == Signal::PIPE && arrival.sender == std::process::id())
+}
+
+/// Sent a second time, these say that the grace period is over.
+fn is_impatience(signal: Signal) -> bool {
+    [Signal::TERM, Signal::INT].contains(&signal)
+}
+
+fn is_job_control(signal: Signal) -> bool {
+    [Signal::TSTP, Signal::TTIN, Signal::TTOU].contains(&signal)
 }

@@ -82,11 +82,26 @@ pub struct Frame {
     pub health_restarts: u32,
     /// When mak-init started: milliseconds of `CLOCK_BOOTTIME`.
     pub started: u64,
+    /// What PID 1 has done so far.
+    pub counts: Counts,
+}
+
+/// What PID 1 has counted. A frame is sent at a change of state, not at every count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// How often the workload was started again.
+    pub restarts: u32,
+    /// Signals sent on to the workload.
+    pub forwarded: u32,
+    /// Of these, the ones whose value was lost because the workload's queue was full.
+    pub without_value: u32,
+    /// Processes reaped, the workload among them.
+    pub reaped: u32,
 }
 
 impl Frame {
     /// The size of an encoded frame, in bytes.
-    pub const SIZE: usize = 28;
+    pub const SIZE: usize = 44;
 
     /// The state at the very start.
     pub const fn starting(started: u64) -> Frame {
@@ -97,6 +112,7 @@ impl Frame {
             workload: 0,
             health_restarts: 0,
             started,
+            counts: Counts { restarts: 0, forwarded: 0, without_value: 0, reaped: 0 },
         }
     }
 
@@ -109,6 +125,11 @@ impl Frame {
         bytes[12..16].copy_from_slice(&self.workload.to_ne_bytes());
         bytes[16..20].copy_from_slice(&self.health_restarts.to_ne_bytes());
         bytes[20..28].copy_from_slice(&self.started.to_ne_bytes());
+        let counts = self.counts;
+        let counts = [counts.restarts, counts.forwarded, counts.without_value, counts.reaped];
+        for (slot, count) in bytes[28..44].chunks_exact_mut(4).zip(counts) {
+            slot.copy_from_slice(&count.to_ne_bytes());
+        }
         bytes
     }
 
@@ -129,6 +150,12 @@ impl Frame {
             workload: word(12),
             health_restarts: word(16),
             started: u64::from_ne_bytes(started),
+            counts: Counts {
+                restarts: word(28),
+                forwarded: word(32),
+                without_value: word(36),
+                reaped: word(40),
+            },
         })
     }
 }
@@ -163,6 +190,7 @@ mod tests {
             workload: 7,
             health_restarts: 3,
             started: u64::MAX - 5,
+            counts: Counts { restarts: 1, forwarded: 2, without_value: 3, reaped: u32::MAX },
         };
         let mut bytes = frame.encode();
         assert_eq!(Frame::decode(&bytes), Some(frame));

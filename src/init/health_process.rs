@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 
 use super::clock::Moment;
 use super::forward;
-use super::frame::{Frame, Outcome, Phase, Tally};
+use super::frame::{Counts, Frame, Outcome, Phase, Tally};
 use super::memory::end_set_up;
 use super::pid::Pid;
 use super::spawn::exit_now;
@@ -69,6 +69,11 @@ impl<'a> HealthProcess<'a> {
         };
         health.fork()?;
         Ok(health)
+    }
+
+    /// Tells it what has been counted, with the next `tell`.
+    pub fn note_counts(&mut self, counts: Counts) {
+        self.frame.counts = counts;
     }
 
     /// Tells it where the run is.

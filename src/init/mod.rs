@@ -8,6 +8,7 @@
 //! Nothing here depends on the parsers, on async code, or on `std::process::Command`: what the
 //! workload starts with is exactly what mak-init was started with.
 
+pub mod ancestry;
 pub mod clock;
 pub mod drain;
 pub mod event_loop;
@@ -20,10 +21,13 @@ pub mod pid;
 pub mod preparation;
 pub mod reap;
 pub mod receive;
+pub mod restart;
+mod shared_spawn;
 pub mod spawn;
 pub mod stage;
 pub mod terminal;
 pub mod title;
+pub mod zombies;
 
 pub use event_loop::run;
 pub use health_process::HealthProcess;

@@ -112,12 +112,13 @@ impl Wait<'_, '_, '_> {
     /// Waits for a signal, at most so long, and takes note of what happened.
     fn turn(&mut self, stop_signals: Mask, longest: Option<rustix::event::Timespec>) {
         let _ = poll(&mut [PollFd::new(self.signals, PollFlags::IN)], longest.as_ref());
-        let stop = &mut self.stop;
-        self.signals.receive(|arrival| {
-            if stop_signals.has(arrival.signal) && stop.is_none() {
-                *stop = Some(arrival.signal);
+        while let Some(batch) = self.signals.next_batch() {
+            for arrival in batch.arrivals() {
+                if stop_signals.has(arrival.signal) && self.stop.is_none() {
+                    self.stop = Some(arrival.signal);
+                }
             }
-        });
+        }
         loop {
             match next_change() {
                 Change::Ended(pid, ended) if pid == self.child => self.gone = Some(ended),
@@ -131,6 +132,7 @@ impl Wait<'_, '_, '_> {
                         health.has_stopped(pid);
                     }
                 }
+                Change::Continued(_) => {}
                 Change::Quiet | Change::NobodyLeft => break,
             }
         }

@@ -30,6 +30,8 @@ pub enum Change {
     Ended(Pid, Ended),
     /// It was stopped.
     Stopped(Pid),
+    /// It goes on after a stop.
+    Continued(Pid),
     /// Children are left, none of them has changed.
     Quiet,
     /// There is no child left.
@@ -39,7 +41,7 @@ pub enum Change {
 /// The next change, without waiting for one.
 pub fn next_change() -> Change {
     loop {
-        match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+        match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED) {
             Ok(Some((pid, status))) => {
                 if let Some(change) =
                     Pid::new(pid.as_raw_nonzero().get()).and_then(|pid| change(pid, status))
@@ -61,6 +63,8 @@ fn change(pid: Pid, status: WaitStatus) -> Option<Change> {
         Some(Change::Ended(pid, Ended::Signal(signal as u8)))
     } else if status.stopped() {
         Some(Change::Stopped(pid))
+    } else if status.continued() {
+        Some(Change::Continued(pid))
     } else {
         None
     }

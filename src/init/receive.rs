@@ -19,6 +19,11 @@ pub struct Arrival {
     pub value: Option<u64>,
 }
 
+/// Some signals that have arrived.
+pub struct Batch {
+    arrivals: [Option<Arrival>; BATCH],
+}
+
 /// As many signals as are read at once.
 const BATCH: usize = 16;
 const SIZE: usize = size_of::<libc::signalfd_siginfo>();
@@ -42,25 +47,38 @@ impl Signals {
         Ok(Signals { descriptor: unsafe { OwnedFd::from_raw_fd(raw as i32) } })
     }
 
-    /// Hands over all that have arrived, in their order.
-    pub fn receive(&self, mut each: impl FnMut(Arrival)) {
+    /// The next of those that have arrived, in their order; `None` where there are no more.
+    pub fn next_batch(&self) -> Option<Batch> {
+        Some(self.receive()).filter(|batch| !batch.is_empty())
+    }
+
+    fn receive(&self) -> Batch {
         let mut bytes = [0_u8; BATCH * SIZE];
-        loop {
-            let count = match rustix::io::read(&self.descriptor, &mut bytes[..]) {
-                Ok(count) => count / SIZE,
-                Err(rustix::io::Errno::INTR) => continue,
+        let count = loop {
+            match rustix::io::read(&self.descriptor, &mut bytes[..]) {
+                Ok(count) => break count / SIZE,
+                Err(rustix::io::Errno::INTR) => {}
                 // Nothing there. Any other error has no one to turn to; the next turn asks again.
-                Err(_) => return,
-            };
-            for record in bytes.chunks_exact(SIZE).take(count) {
-                if let Some(arrival) = arrival(record) {
-                    each(arrival);
-                }
+                Err(_) => break 0,
             }
-            if count < BATCH {
-                return;
-            }
+        };
+        let mut batch = Batch { arrivals: [None; BATCH] };
+        let records = bytes.chunks_exact(SIZE).take(count);
+        for (slot, record) in batch.arrivals.iter_mut().zip(records) {
+            *slot = arrival(record);
         }
+        batch
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.arrivals.iter().all(Option::is_none)
+    }
+
+    /// What had arrived, in its order.
+    pub fn arrivals(&self) -> impl Iterator<Item = Arrival> {
+        self.arrivals.iter().copied().flatten()
     }
 }
 

@@ -11,6 +11,7 @@ use nix::unistd::{ForkResult, Pid as NixPid, execve, fork, setpgid};
 
 use super::mask::{Inherited, give_back};
 use super::pid::Pid;
+use super::shared_spawn;
 use super::terminal::Terminal;
 
 /// The PATH of execvp(3) where the environment has none.
@@ -64,6 +65,10 @@ pub fn spawn(
     inherited: &Inherited,
     terminal: Option<&Terminal>,
 ) -> io::Result<Pid> {
+    let plain = terminal.is_none() && !is_handed_sockets(program);
+    if plain && let Some(child) = shared_spawn::start(program, inherited) {
+        return Ok(child);
+    }
     // SAFETY: this process has one thread, so that the child may do whatever we may.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => {
@@ -76,10 +81,33 @@ pub fn spawn(
             if let Some(terminal) = terminal {
                 terminal.claim();
             }
-            let code = become_program(program, inherited);
-            exit_now(code)
+            exit_now(become_child(program, inherited))
         }
     }
+}
+
+fn is_handed_sockets(program: &Program) -> bool {
+    program.environment.iter().any(|entry| entry.to_bytes().starts_with(b"LISTEN_PID="))
+}
+
+/// As `become_program`, in a child: sockets that were handed to us are handed on to it, which it
+/// only believes where LISTEN_PID is its own (`man 3 sd_listen_fds`).
+fn become_child(program: &Program, inherited: &Inherited) -> u8 {
+    let given = format!("LISTEN_PID={}", std::process::id());
+    let ours = format!("LISTEN_PID={}", nix::unistd::getppid());
+    let Some(at) = program.environment.iter().position(|entry| entry.to_bytes() == ours.as_bytes())
+    else {
+        return become_program(program, inherited);
+    };
+    let mut environment = program.environment.clone();
+    environment[at] = CString::new(given).unwrap_or_default();
+    let program = Program {
+        arguments: program.arguments.clone(),
+        environment,
+        candidates: program.candidates.clone(),
+        explain: program.explain,
+    };
+    become_program(&program, inherited)
 }
 
 /// Becomes the program, with signals as they were given to us. Only returns where that is

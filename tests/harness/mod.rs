@@ -34,5 +34,5 @@ use std::time::Duration;
 
 /// How long an event may take before the test fails. An emulator makes everything slower.
 pub fn patience() -> Duration {
-    Duration::from_secs(if emulated() { 120 } else { 20 })
+    Duration::from_secs(if emulated() { 40 } else { 20 })
 }
