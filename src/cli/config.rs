@@ -29,6 +29,7 @@ struct Shown {
 }
 
 /// Prints it in the form asked for.
+#[inline(never)]
 pub fn main(started: &Started, words: &Words) -> u8 {
     let effective = match configuration(started, words) {
         Ok(effective) => effective,

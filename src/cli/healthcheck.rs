@@ -15,6 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_COMMAND_LINE: u64 = 1 << 20;
 
 /// Asks once; 0 is healthy, 1 is not, with one line that says why.
+#[inline(never)]
 pub fn main(started: &Started, words: &Words) -> u8 {
     let timeout = match words.option(started, "timeout") {
         None => TIMEOUT,

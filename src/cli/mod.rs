@@ -66,6 +66,7 @@ pub fn main(started: Started) -> u8 {
 }
 
 /// The configuration that these words and this environment make.
+#[inline(never)]
 fn configuration(started: &Started, words: &Words) -> Result<Effective, ConfigError> {
     resolve(&Request {
         flags: words.settings.clone(),

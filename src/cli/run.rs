@@ -187,6 +187,7 @@ struct Start<'a> {
 impl Start<'_> {
     /// Opens the endpoint, if one is configured. One that cannot be opened stops the start
     /// only where it is required: the error is then the exit code.
+    #[inline(never)]
     fn health_plan(&self, uname: &Uname) -> Result<Option<HealthPlan>, u8> {
         let Some(address) = self.effective.values.listen else { return Ok(None) };
         let lifetime = match self.effective.values.mode {
@@ -215,6 +216,7 @@ impl Start<'_> {
     }
 
     /// All that comes before the loop. The error is the exit code.
+    #[inline(never)]
     fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Ready<'s>, u8> {
         let mut health = match serve {
             None => None,
@@ -250,6 +252,7 @@ impl Start<'_> {
     }
 
     /// Makes the directories and verifies, in a child. The error is the exit code.
+    #[inline(never)]
     fn prepare(&self, signals: &Signals, health: Option<&mut HealthProcess>) -> Result<(), u8> {
         let form = self.effective.form;
         let directories = match self.directories() {
@@ -280,6 +283,7 @@ impl Start<'_> {
     }
 
     /// The profile's directories where the environment puts them.
+    #[inline(never)]
     fn directories(&self) -> Result<Vec<Directory>, u8> {
         let Some(profile) = &self.effective.profile else { return Ok(Vec::new()) };
         let place = |variable: &str| find(&self.environment, variable).unwrap_or_default();
@@ -404,6 +408,7 @@ impl Start<'_> {
         Some(Program { arguments, environment, candidates, explain })
     }
 
+    #[inline(never)]
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
         let Some(program) = self.program() else { return code::FAILED };
         let code = become_program(&program, &self.inherited);

@@ -12,6 +12,7 @@ use crate::verify::request::{LibraryCheck, PythonCheck};
 use crate::verify::{Report, Request, Verdict, verify};
 
 /// Verifies what is named, else what the active profile names.
+#[inline(never)]
 pub fn main(started: &Started, words: &Words) -> u8 {
     let request = match request(started, words) {
         Ok(request) => request,

@@ -7,6 +7,7 @@ use lexopt::{Arg, Parser};
 
 use super::Started;
 use super::option::{self, OPTIONS, OwnOption};
+use crate::config::resolve::is_ours;
 use crate::config::setting::{SETTINGS, by_flag, by_key};
 use crate::config::{suggest, word};
 
@@ -161,6 +162,9 @@ pub fn text(flag: &str, value: OsString) -> Result<String, String> {
 }
 
 fn twin(started: &Started, flag: &str) -> Option<OsString> {
+    if !started.environment.iter().any(|(name, _)| is_ours(name)) {
+        return None;
+    }
     let variable = option::by_flag(flag)?.variable();
     let found = started.environment.iter().find(|(name, _)| *name == *variable);
     found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())

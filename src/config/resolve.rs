@@ -93,7 +93,9 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
     }
     effective.profile = profile;
     effective.take_log_level(request);
-    for (row, setting) in SETTINGS.iter().enumerate() {
+    // Most starts have no variable of ours: nothing is looked for then.
+    let any = request.environment.iter().any(|(name, _)| is_ours(name));
+    for (row, setting) in SETTINGS.iter().enumerate().take(if any { SETTINGS.len() } else { 0 }) {
         if let Some(word) = text(request, setting.variable)? {
             effective.put(row, &word, Origin::Environment(setting.variable)).map_err(|why| {
                 ConfigError::Usage(format!("{}: its value {why}", setting.variable))
@@ -178,6 +180,11 @@ fn typed(request: &Request, row: usize) -> Option<String> {
     }
     let words: Vec<&str> = words.collect();
     (!words.is_empty()).then(|| words.join(","))
+}
+
+/// Whether a variable may be one of mak-init's own.
+pub fn is_ours(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"MAK_INIT_")
 }
 
 fn in_file(why: String) -> ConfigError {
