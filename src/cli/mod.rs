@@ -1,11 +1,15 @@
 //! The command line: what was typed becomes one call into the parts, and its result an exit
 //! code. `words` reads what was typed, `help` says it back, and each subcommand has a file.
 
+pub mod attributes;
 pub mod config;
+pub mod environment;
+pub mod explain;
 pub mod healthcheck;
 pub mod help;
 pub mod logs;
 pub mod option;
+pub mod personality;
 pub mod platform;
 pub mod run;
 pub mod verify;
@@ -47,6 +51,11 @@ pub struct Started {
 
 /// Runs what was asked for; the result is the exit code.
 pub fn main(started: Started) -> u8 {
+    match personality::asked_for(&started.arguments) {
+        Ok(None) => {}
+        Ok(Some((peer, arguments))) => return personality::main(&started, peer, arguments),
+        Err(why) => return usage(&why),
+    }
     let words = match words::read(started.arguments.iter().skip(1).cloned()) {
         Ok(words) => words,
         Err(why) => return usage(&why),
@@ -56,13 +65,19 @@ pub fn main(started: Started) -> u8 {
     }
     match words.subcommand {
         Subcommand::Help => print(&help::text()),
-        Subcommand::Version => print(concat!("mak-init ", env!("CARGO_PKG_VERSION"), "\n")),
+        Subcommand::Version => print(&version()),
         Subcommand::Run => run::run(started, words),
         Subcommand::Verify => verify::main(&started, &words),
+        Subcommand::Explain => explain::main(&started, words),
         Subcommand::Platform => platform::main(&started, &words),
         Subcommand::Healthcheck => healthcheck::main(&started, &words),
         Subcommand::Config => config::main(&started, &words),
     }
+}
+
+/// In the form that `docker info` reads of an engine's init.
+fn version() -> String {
+    format!("mak-init version {} - git.{}\n", env!("CARGO_PKG_VERSION"), personality::COMMIT)
 }
 
 /// The configuration that these words and this environment make.

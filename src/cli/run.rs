@@ -1,39 +1,46 @@
 //! Running a workload: the steps of a start in their order (docs/architecture.md), then the
 //! loop of PID 1, or in exec mode the workload itself.
 
-use std::cell::RefCell;
+use std::error::Error;
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::process::geteuid;
+
+use super::attributes::{attributes, cannot_signal, user};
+use super::environment::{Environment, find, workload_environment};
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
 use crate::config::resolve::Form;
-use crate::config::setting::Restart;
-use crate::config::{Effective, Mode, Policy, Profile, Values};
-use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
+use crate::config::{Effective, Mode, Policy};
+use crate::death;
+use crate::directories::{
+    Access, Directory, Owner, make as make_directory, prepare as prepare_directory, prove,
+};
 use crate::health;
 use crate::init::ancestry::{adopt_orphans, die_with_parent};
-use crate::init::event_loop::Run;
+use crate::init::attributes::Attributes;
+use crate::init::death::Death;
+use crate::init::event_loop::{JobControl, Run};
 use crate::init::forward::Rewrites;
-use crate::init::frame::{Frame, Outcome, Phase, Tally};
+use crate::init::frame::{Cause, Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship, Serve};
+use crate::init::identity::Identity;
+use crate::init::last_words::LastWords;
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
 use crate::init::restart::Restarts;
-use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
+use crate::init::spawn::{Program, Refusal, Standing, become_program, candidates};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
-use crate::platform::{Uname, prefixed_variables, variables};
+use crate::platform::{Root, Uname, oom};
 use crate::verify::{self, Report, Status, Verdict};
-
-/// The environment as names and values.
-type Environment = Vec<(OsString, OsString)>;
 
 /// Runs the workload; the result is the exit code.
 pub fn run(started: Started, words: Words) -> u8 {
@@ -66,12 +73,19 @@ pub fn run(started: Started, words: Words) -> u8 {
         Err(error) => return failed("cannot receive signals", &error),
     };
     let uname = Uname::of_this_process();
-    let environment = workload_environment(&started, effective.profile.as_ref(), &uname);
+    let (attributes, environment) = match workload(&started, &effective, &uname) {
+        Ok(settled) => settled,
+        Err(error) => {
+            tracing::error!("{error}");
+            return code::CONFIGURATION;
+        }
+    };
     let start = Start {
         effective: &effective,
         command,
         pause,
         environment,
+        attributes,
         inherited,
         title: started.title,
     };
@@ -80,18 +94,20 @@ pub fn run(started: Started, words: Words) -> u8 {
         Err(code) => return code,
     };
     let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
-    let ready = start.set_up(signals, plan.is_some().then_some(&serve));
+    let run = start.set_up(signals, plan.is_some().then_some(&serve));
+    let scene = start.scene(run.as_ref().ok().and_then(|run| run.program.as_ref()));
+    let explain_death = |death: &Death| scene.explain(death);
     // What the loop does not need is dead when it begins, so that its memory goes back.
     drop(start);
     drop((effective, started, uname));
-    match ready {
-        Ok(ready) => ready.run(),
+    match run {
+        Ok(run) => init::run(Run { explain_death: Some(&explain_death), ..run }),
         Err(code) => code,
     }
 }
 
 /// The command that was typed, else the configured one.
-fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
+pub fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
     if !words.command.is_empty() {
         return Some(words.command);
     }
@@ -99,49 +115,26 @@ fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
     Some(configured.iter().map(OsString::from).collect())
 }
 
+/// What the workload is started with, by the rights mak-init has now.
+pub fn workload(
+    started: &Started,
+    effective: &Effective,
+    uname: &Uname,
+) -> Result<(Attributes, Environment), Box<dyn Error>> {
+    let wanted = &effective.values.workload;
+    let user = user(wanted)?;
+    if user.as_ref().is_some_and(cannot_signal) {
+        tracing::warn!("without CAP_KILL mak-init cannot signal a workload of another user");
+    }
+    let profile = effective.profile.as_ref();
+    let given = &started.environment;
+    let environment = workload_environment(given, wanted, user.as_ref(), profile, uname)?;
+    Ok((attributes(wanted, user.as_ref()), environment))
+}
+
 fn failed(what: &str, error: &dyn std::fmt::Display) -> u8 {
     tracing::error!("{what}: {error}");
     code::FAILED
-}
-
-/// The environment as it was given, with the profile's defaults where nothing is set, and with
-/// the platform's variables.
-fn workload_environment(
-    started: &Started,
-    profile: Option<&Profile>,
-    uname: &Uname,
-) -> Environment {
-    let mut environment = started.environment.clone();
-    if let Some(profile) = profile {
-        for (name, value) in &profile.environment {
-            if find(&environment, name).is_none() {
-                set(&mut environment, name, value.as_ref());
-            }
-        }
-        for entry in &profile.directories {
-            if find(&environment, &entry.variable).is_none_or(OsStr::is_empty) {
-                set(&mut environment, &entry.variable, entry.default.as_os_str());
-            }
-        }
-        for (name, value) in prefixed_variables(&profile.prefix, uname) {
-            set(&mut environment, &name, value.as_ref());
-        }
-    }
-    for (name, value) in variables(uname) {
-        set(&mut environment, name, value.as_ref());
-    }
-    environment
-}
-
-fn find<'e>(environment: &'e Environment, name: &str) -> Option<&'e OsStr> {
-    environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
-}
-
-fn set(environment: &mut Environment, name: &str, value: &OsStr) {
-    match environment.iter_mut().find(|(known, _)| known == name) {
-        Some((_, old)) => *old = value.to_owned(),
-        None => environment.push((name.into(), value.to_owned())),
-    }
 }
 
 /// What the health process is made from.
@@ -173,6 +166,33 @@ impl HealthPlan {
     }
 }
 
+/// What explaining the workload's end needs of the start: all that lives on of it.
+struct Scene {
+    name: OsString,
+    search_path: Option<OsString>,
+    termination_message: Option<PathBuf>,
+    last_words: Option<LastWords>,
+    oom_kills: Option<u64>,
+}
+
+impl Scene {
+    /// In the child, after the workload's end.
+    fn explain(&self, death: &Death) -> Cause {
+        let program = || {
+            let path = self.search_path.clone().map(|path| ("PATH".into(), path));
+            let request = verify::Request::empty(path.as_slice());
+            verify::command::locate(&request, &self.name)
+        };
+        let before = death::Before {
+            refused: self.last_words.and_then(|words| words.take()),
+            oom_kills: self.oom_kills,
+            program: &program,
+            termination_message: self.termination_message.as_deref(),
+        };
+        death::explain(death, &before)
+    }
+}
+
 /// A start, once everything that was typed and configured has been read.
 struct Start<'a> {
     effective: &'a Effective,
@@ -180,6 +200,7 @@ struct Start<'a> {
     /// Whether there is no workload at all.
     pause: bool,
     environment: Environment,
+    attributes: Attributes,
     inherited: Inherited,
     title: Title,
 }
@@ -217,7 +238,7 @@ impl Start<'_> {
 
     /// All that comes before the loop. The error is the exit code.
     #[inline(never)]
-    fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Ready<'s>, u8> {
+    fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Run<'s>, u8> {
         let mut health = match serve {
             None => None,
             Some(serve) => Some(self.start_health(serve)?),
@@ -231,14 +252,7 @@ impl Start<'_> {
         }
         match self.effective.values.mode {
             Mode::Exec => Err(self.become_workload(health)),
-            Mode::Supervise => Ok(Ready {
-                program: self.program().ok_or(code::FAILED)?,
-                pause: self.pause,
-                inherited: self.inherited,
-                values: self.effective.values.clone(),
-                signals,
-                health,
-            }),
+            Mode::Supervise => self.supervise(signals, health),
         }
     }
 
@@ -286,6 +300,10 @@ impl Start<'_> {
     #[inline(never)]
     fn directories(&self) -> Result<Vec<Directory>, u8> {
         let Some(profile) = &self.effective.profile else { return Ok(Vec::new()) };
+        let user = self.attributes.identity.as_ref().map(|identity| Owner {
+            uid: Some(identity.uid.as_raw()),
+            gid: Some(identity.gid.as_raw()),
+        });
         let place = |variable: &str| find(&self.environment, variable).unwrap_or_default();
         Ok(profile
             .directories
@@ -295,6 +313,7 @@ impl Start<'_> {
                 path: PathBuf::from(place(&entry.variable)),
                 mode: entry.mode,
                 owner: entry.owner.map(|(uid, gid)| Owner { uid: Some(uid), gid }),
+                user,
                 access: if entry.read_only { Access::ReadOnly } else { Access::ReadWrite },
             })
             .collect())
@@ -305,18 +324,8 @@ impl Start<'_> {
         self.title.replace("mak-init: verify");
         let mut findings =
             Findings { code: 0, outcome: Outcome::NotAsked, tally: Tally::default() };
-        for directory in directories {
-            match prepare_directory(directory) {
-                Ok(prepared) => {
-                    for note in prepared.notes {
-                        tracing::warn!("{}: {note}", directory.variable);
-                    }
-                }
-                Err(error) => {
-                    tracing::error!("{error}");
-                    findings.code = code::FAILED;
-                }
-            }
+        if !self.make(directories) {
+            findings.code = code::FAILED;
         }
         let Some(profile) = self.effective.profile.as_ref().filter(|_| findings.code == 0) else {
             return findings;
@@ -330,6 +339,20 @@ impl Start<'_> {
         findings.tally = tally(&report);
         (findings.code, findings.outcome) = self.tell(&report);
         findings
+    }
+
+    /// Makes the directories and proves that the workload can use them, as its user. False where
+    /// it cannot, and that has been said.
+    fn make(&self, directories: &[Directory]) -> bool {
+        let another = self.attributes.identity.as_ref().filter(|user| user.uid != geteuid());
+        let mut all_well = true;
+        for directory in directories {
+            if let Err(error) = make_for(another, directory) {
+                tracing::error!("{error}");
+                all_well = false;
+            }
+        }
+        all_well
     }
 
     /// Says what was found; the code is 0 to go on.
@@ -392,20 +415,16 @@ impl Start<'_> {
     }
 
     fn program(&self) -> Option<Program> {
-        let text = |word: &OsString| CString::new(word.clone().into_vec()).ok();
-        let arguments: Vec<CString> = self.command.iter().map(text).collect::<Option<_>>()?;
-        let environment = self
-            .environment
-            .iter()
-            .filter_map(|(name, value)| {
-                let mut entry = name.clone();
-                entry.push("=");
-                entry.push(value);
-                CString::new(entry.into_vec()).ok()
-            })
-            .collect();
-        let candidates = candidates(arguments.first()?, find(&self.environment, "PATH"));
-        Some(Program { arguments, environment, candidates, explain })
+        let program = program_of(
+            &self.command,
+            environment_entries(&self.environment),
+            find(&self.environment, "PATH"),
+            explain,
+            Standing::Foreground,
+        )?;
+        // Without it an end by 126 or 127 is taken for the workload's own.
+        let attributes = self.attributes.clone();
+        Some(Program { last_words: LastWords::new().ok(), attributes, ..program })
     }
 
     #[inline(never)]
@@ -418,43 +437,27 @@ impl Start<'_> {
         }
         code
     }
-}
 
-/// What the loop is run with. It holds nothing of what set-up has read.
-struct Ready<'s> {
-    program: Program,
-    pause: bool,
-    inherited: Inherited,
-    values: Values,
-    signals: Signals,
-    health: Option<HealthProcess<'s>>,
-}
-
-impl Ready<'_> {
-    fn run(self) -> u8 {
-        let Ready { program, pause, inherited, values, signals, health } = self;
+    /// All that the loop needs.
+    fn supervise<'s>(
+        &self,
+        signals: Signals,
+        health: Option<HealthProcess<'s>>,
+    ) -> Result<Run<'s>, u8> {
+        let values = &self.effective.values;
         if !is_init() && values.subreaper {
             adopt_orphans();
         }
         if let Some(signal) = values.parent_death_signal {
             die_with_parent(signal);
         }
-        let terminal = Terminal::controlling();
-        let program = RefCell::new(Some(program));
-        let start = || {
-            let mut kept = program.borrow_mut();
-            let Some(program) = kept.as_ref() else {
-                return Err(io::Error::other("it was started before"));
-            };
-            let started = spawn(program, &inherited, terminal.as_ref());
-            if started.is_ok() && values.restart == Restart::Never {
-                // Its words and variables are not needed again.
-                *kept = None;
-            }
-            started
+        let program = match self.pause {
+            true => None,
+            false => Some(self.program().ok_or(code::FAILED)?),
         };
-        init::run(Run {
-            start: (!pause).then_some(&start),
+        Ok(Run {
+            program,
+            inherited: self.inherited,
             signals,
             stop_signals: Mask::of(&values.stop_signals),
             stop_signal: values.stop_signal,
@@ -464,9 +467,13 @@ impl Ready<'_> {
             time_limit: values.time_limit,
             group: values.group,
             rewrites: Rewrites::new(&values.rewrite),
-            job_control: false,
+            job_control: JobControl::Forwarded,
             drains: true,
-            expect_exit: &values.expect_exit,
+            parting: None,
+            detached: false,
+            leaves_folder: false,
+            closes_descriptors: false,
+            expect_exit: values.expect_exit.clone(),
             restarts: Restarts::new(
                 values.restart,
                 values.restart_delay,
@@ -475,9 +482,87 @@ impl Ready<'_> {
                 values.restart_limit,
             ),
             health,
-            terminal: terminal.as_ref(),
+            terminal: Terminal::controlling(),
+            notice: None,
+            explain_death: None,
         })
     }
+
+    fn scene(&self, program: Option<&Program>) -> Scene {
+        Scene {
+            name: self.command.first().cloned().unwrap_or_default(),
+            search_path: find(&self.environment, "PATH").map(OsStr::to_owned),
+            termination_message: self.effective.values.termination_message.clone(),
+            last_words: program.and_then(|program| program.last_words),
+            oom_kills: self.look_at_memory(),
+        }
+    }
+
+    /// What the out-of-memory killer has done so far. Only read where more is asked for than to
+    /// run a command: the fast path opens no file.
+    fn look_at_memory(&self) -> Option<u64> {
+        if tracing::enabled!(tracing::Level::DEBUG) && oom::kills_the_whole_group(&Root::host()) {
+            tracing::debug!(
+                "memory.oom.group is 1: where memory runs out, mak-init is killed with the workload"
+            );
+        }
+        let values = &self.effective.values;
+        let is_fast = self.effective.profile.is_none() && values.listen.is_none();
+        if is_fast { None } else { oom::kills(&Root::host()) }
+    }
+}
+
+/// A grace period that nobody waits for the end of.
+pub const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The environment as execve(2) takes it.
+pub fn environment_entries(environment: &Environment) -> Vec<CString> {
+    let entry = |(name, value): &(OsString, OsString)| {
+        let mut entry = name.clone();
+        entry.push("=");
+        entry.push(value);
+        CString::new(entry.into_vec()).ok()
+    };
+    environment.iter().filter_map(entry).collect()
+}
+
+/// The program that this command names, looked for in these folders of PATH.
+pub fn program_of(
+    command: &[OsString],
+    environment: Vec<CString>,
+    path: Option<&OsStr>,
+    explain: fn(&Program, &CStr, std::io::Error) -> Refusal,
+    standing: Standing,
+) -> Option<Program> {
+    let text = |word: &OsString| CString::new(word.clone().into_vec()).ok();
+    let arguments: Vec<CString> = command.iter().map(text).collect::<Option<_>>()?;
+    let candidates = candidates(arguments.first()?, path);
+    let say = |text: &str| tracing::error!("{text}");
+    Some(Program {
+        arguments,
+        environment,
+        candidates,
+        last_words: None,
+        attributes: Attributes::none(),
+        explain,
+        say,
+        standing,
+    })
+}
+
+/// Makes a directory, and proves that its user can use it.
+fn make_for(another: Option<&Identity>, directory: &Directory) -> Result<(), Box<dyn Error>> {
+    let prepared = match another {
+        None => prepare_directory(directory)?,
+        Some(_) => make_directory(directory)?,
+    };
+    for note in prepared.notes {
+        tracing::warn!("{}: {note}", directory.variable);
+    }
+    if let Some(user) = another {
+        user.lend(|| prove(directory))??;
+    }
+    Ok(())
 }
 
 /// The report's counts, as they are sent to PID 1.
@@ -492,7 +577,7 @@ fn tally(report: &Report) -> Tally {
 }
 
 /// Says why the program was refused.
-fn explain(program: &Program, candidate: &CStr, error: io::Error) -> Refusal {
+fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusal {
     let path = |candidate: &'_ CStr| Path::new(OsStr::from_bytes(candidate.to_bytes())).to_owned();
     let paths: Vec<PathBuf> = program.candidates.iter().map(|candidate| path(candidate)).collect();
     let named_by_path = program.arguments.first().is_some_and(|a| a.to_bytes().contains(&b'/'));
@@ -500,45 +585,12 @@ fn explain(program: &Program, candidate: &CStr, error: io::Error) -> Refusal {
         true => Vec::new(),
         false => paths.iter().filter_map(|path| path.parent()).collect(),
     };
-    let (code, text) = verify::command::explain(&path(candidate), &folders, error);
+    let attempt = verify::command::Attempt {
+        path: &path(candidate),
+        folders: &folders,
+        arguments: &program.arguments,
+        environment: &program.environment,
+    };
+    let (code, text) = verify::command::explain(&attempt, error);
     Refusal { code, text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_set_is_never_overridden_and_an_empty_directory_takes_its_default() {
-        let text = "prefix = \"X_\"\n[environment]\nA = \"1\"\nB = \"2\"\n\
-                    [[directory]]\nvariable = \"X_DATA\"\ndefault = \"/data\"\n";
-        let profile = Profile::read("x", std::path::Path::new("x"), text).unwrap();
-        let given = [("B", ""), ("X_DATA", ""), ("X_ARCH", "old"), ("C", "3")];
-        let started = Started {
-            arguments: Vec::new(),
-            environment: given.map(|(name, value)| (name.into(), value.into())).into(),
-            title: crate::init::title::Title::none(),
-        };
-        let uname = Uname {
-            sysname: "Linux".to_owned(),
-            machine: "armv7l".to_owned(),
-            release: "6.1".to_owned(),
-        };
-        let environment = workload_environment(&started, Some(&profile), &uname);
-        for (name, value) in [
-            ("A", "1"),
-            ("B", ""),
-            ("C", "3"),
-            ("X_DATA", "/data"),
-            ("X_PLATFORM", "Linux"),
-            ("X_ARCH", "armv7l"),
-            ("X_ARCH_NORMALIZED", "arm"),
-            ("MAK_PLATFORM", "linux/arm/v7"),
-            ("MAK_ARCH", "arm/v7"),
-        ] {
-            assert_eq!(find(&environment, name), Some(OsStr::new(value)), "{name}");
-        }
-        assert_eq!(environment.iter().filter(|(name, _)| name == "X_ARCH").count(), 1);
-        assert!(environment[0].0.as_bytes() == b"B", "the order is kept");
-    }
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::confine::Confinement;
 use super::figures::{Host, Workload};
-use crate::init::frame::{Frame, Outcome, Phase};
+use crate::init::frame::{Cause, Frame, Outcome, Phase};
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +210,10 @@ struct WorkloadReport<'a> {
     running: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     #[serde(flatten)]
     figures: Option<&'a Workload>,
 }
@@ -233,7 +237,7 @@ impl Serialize for Platform<'_> {
 
 impl<'a> Report<'a> {
     fn of(good: bool, state: &'a State) -> Report<'a> {
-        let Frame { phase, outcome, tally, workload, health_restarts, .. } = state.frame;
+        let Frame { phase, outcome, tally, death, workload, health_restarts, .. } = state.frame;
         Report {
             status: grade(good, outcome),
             state: phase,
@@ -250,11 +254,27 @@ impl<'a> Report<'a> {
             workload: WorkloadReport {
                 running: workload != 0,
                 pid: (workload != 0).then_some(workload),
+                exit_code: death.map(|(_, code)| code),
+                cause: death.map(|(cause, _)| word(cause)),
                 figures: state.workload.as_ref(),
             },
             health: HealthReport { restarts: health_restarts, confinement: &state.confinement },
             host: state.host,
         }
+    }
+}
+
+/// A cause of death in a word.
+fn word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Code => "code",
+        Cause::Signal => "signal",
+        Cause::Asked => "asked",
+        Cause::NotStarted => "not-started",
+        Cause::OutOfMemory => "out-of-memory",
+        Cause::IllegalInstruction => "illegal-instruction",
+        Cause::BusError => "bus-error",
+        Cause::Seccomp => "seccomp",
     }
 }
 
@@ -273,6 +293,7 @@ mod tests {
                 phase,
                 outcome,
                 tally: Tally { pass: 22, warn: 2, fail: 0, skip: 1 },
+                death: None,
                 workload: 7,
                 health_restarts: 3,
                 started: 0,
@@ -349,6 +370,17 @@ mod tests {
             "host": {"memory_bytes": 1024, "cpus": 2},
         });
         assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn health_shows_why_the_workload_ended() {
+        let mut ended = state(Phase::Stopping, Outcome::Pass);
+        ended.frame.workload = 0;
+        ended.frame.death = Some((Cause::OutOfMemory, 137));
+        let answer = answer(Page::Health, Form::Json, &ended);
+        let value: Value = serde_json::from_slice(&answer.body).unwrap();
+        let expected = json!({"running": false, "exit_code": 137, "cause": "out-of-memory"});
+        assert_eq!((answer.status, &value["workload"]), (503, &expected));
     }
 
     #[test]

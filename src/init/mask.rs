@@ -20,6 +20,11 @@ impl Mask {
         Mask(signals.iter().fold(0, |bits, signal| bits | bit(*signal)))
     }
 
+    /// The set with this signal too.
+    pub fn and(self, signal: Signal) -> Mask {
+        Mask(self.0 | bit(signal))
+    }
+
     /// Whether this signal is in the set.
     pub fn has(self, signal: Signal) -> bool {
         self.0 & bit(signal) != 0

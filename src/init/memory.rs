@@ -157,7 +157,6 @@ pub fn keep() {
 }
 
 /// Gives back what set-up no longer needs. Called by the loop when the workload has started.
-#[unsafe(link_section = ".text.hot.loop")]
 pub fn give_back() {
     end_set_up();
     let page = page_size();
@@ -169,7 +168,6 @@ pub fn give_back() {
 }
 
 /// As the kernel told us at the start: no system call is made for it.
-#[unsafe(link_section = ".text.hot.loop")]
 fn page_size() -> usize {
     // SAFETY: getauxval(3) takes a number; 0 where there is no such entry, which is always there.
     let page = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
@@ -177,9 +175,8 @@ fn page_size() -> usize {
 }
 
 /// The pages of the array in which nothing is alive, a run of them at a time.
-#[unsafe(link_section = ".text.hot.loop")]
 fn give_back_array(page: usize) {
-    let end = USED.load(Relaxed).next_multiple_of(GRANULE) / GRANULE;
+    let end = USED.load(Relaxed).div_ceil(GRANULE);
     let mut dead = 0;
     for (granule, alive) in ALIVE[..end].iter().enumerate() {
         if alive.load(Relaxed) != 0 {
@@ -191,7 +188,6 @@ fn give_back_array(page: usize) {
 }
 
 /// The stack below the frame of this function and of what it calls.
-#[unsafe(link_section = ".text.hot.loop")]
 fn give_back_stack(page: usize) {
     let here = 0_u8;
     let end = (&raw const here as usize).saturating_sub(CALLED);
@@ -200,7 +196,6 @@ fn give_back_stack(page: usize) {
 
 /// The program's pages that are as they are in the file: code and constants. What the loop
 /// needs of them comes back from the page cache when it is touched.
-#[unsafe(link_section = ".text.hot.loop")]
 fn give_back_program(page: usize) {
     for (start, end) in read_only_parts().into_iter().flatten() {
         discard(start, end, page);
@@ -211,7 +206,6 @@ fn give_back_program(page: usize) {
 type Parts = [Option<(usize, usize)>; 4];
 
 /// From its own program headers: loaded and not writable. Relocated pages are in a writable part.
-#[unsafe(link_section = ".text.hot.loop")]
 fn read_only_parts() -> Parts {
     unsafe extern "C" {
         /// The ELF header, where it has been loaded; every linker for Linux defines it.
@@ -236,7 +230,6 @@ fn read_only_parts() -> Parts {
 }
 
 /// Whole pages between the two.
-#[unsafe(link_section = ".text.hot.loop")]
 fn discard(start: usize, end: usize, page: usize) {
     let (start, end) = (start.next_multiple_of(page), end - end % page);
     if start < end {
