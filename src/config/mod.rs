@@ -4,6 +4,7 @@
 //! `setting` is the one table of settings, `workload` what its last part holds; `document` reads TOML with every error placed;
 //! `profile` is the data a profile holds; `resolve` lays the layers over each other.
 
+pub mod demand;
 pub mod document;
 pub mod env_file;
 pub mod profile;
@@ -14,6 +15,7 @@ pub mod suggest;
 pub mod word;
 pub mod workload;
 
+pub use demand::{Emulated, PlatformEntry};
 pub use profile::{Profile, Severity};
 pub use resolve::{Effective, Request, resolve};
 pub use setting::{LogFormat, LogLevel, Mode, Origin, Policy, Values};
