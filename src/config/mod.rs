@@ -2,8 +2,9 @@
 //! and nothing outside `/etc/mak-init` and the named file is read.
 //!
 //! `setting` is the one table of settings; `document` reads TOML with every error placed;
-//! `profile` is the data a profile holds; `resolve` lays the layers over each other.
+//! `check` is what health looks at; `profile` is the data a profile holds; `resolve` lays the layers over each other.
 
+pub mod check;
 pub mod document;
 pub mod profile;
 pub mod resolve;
@@ -12,6 +13,7 @@ pub mod signal;
 pub mod suggest;
 pub mod word;
 
+pub use check::CheckEntry;
 pub use profile::{Profile, Severity};
 pub use resolve::{Effective, Request, resolve};
 pub use setting::{LogFormat, LogLevel, Mode, Origin, Policy, Values};

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::check::{CheckEntry, read_checks};
 use super::document::{Document, Placed, Section};
 use super::setting::SETTINGS;
 
@@ -86,6 +87,8 @@ pub struct Profile {
     pub libraries: Vec<LibraryEntry>,
     /// Python and its distributions.
     pub python: Option<PythonEntry>,
+    /// What health looks at.
+    pub checks: Vec<CheckEntry>,
     /// Settings: row of the table, word, line.
     pub settings: Vec<(usize, String, usize)>,
 }
@@ -125,6 +128,7 @@ impl Profile {
         let libraries =
             top.tables(doc, "library").into_iter().map(|t| read_library(doc, t)).collect();
         let python = top.table(doc, "python").map(|table| read_python(doc, table));
+        let checks = read_checks(doc, &mut top);
         let settings = read_settings(doc, &mut top, &["profile"]);
         top.finish(doc);
         let problems = document.finish();
@@ -140,6 +144,7 @@ impl Profile {
             directories,
             libraries,
             python,
+            checks,
             settings,
         })
     }
