@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
+use crate::config::check::Subject;
 use crate::config::resolve::Form;
-use crate::config::{Effective, Mode, Policy, Profile};
+use crate::config::{CheckEntry, Effective, Mode, Policy, Profile};
 use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
 use crate::health;
 use crate::init::ancestry::{adopt_orphans, die_with_parent};
@@ -17,6 +18,8 @@ use crate::init::event_loop::Run;
 use crate::init::forward::Rewrites;
 use crate::init::frame::{Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship};
+use crate::init::inquiry::Inquiries;
+use crate::init::look::look;
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
@@ -64,7 +67,7 @@ pub fn run(started: &Started, words: Words) -> u8 {
     };
     let uname = Uname::of_this_process();
     let environment = workload_environment(started, effective.profile.as_ref(), &uname);
-    let start = Start {
+    let mut start = Start {
         effective: &effective,
         command,
         pause,
@@ -74,7 +77,10 @@ pub fn run(started: &Started, words: Words) -> u8 {
     };
     match start.health_plan(&uname) {
         Ok(None) => start.go(signals, None),
-        Ok(Some(plan)) => start.go(signals, Some(&plan)),
+        Ok(Some(plan)) => {
+            plan.announce(&mut start.environment);
+            start.go(signals, Some(&plan))
+        }
         Err(code) => code,
     }
 }
@@ -135,8 +141,14 @@ fn set(environment: &mut Environment, name: &str, value: &OsStr) {
 
 /// What the health process is made from.
 struct HealthPlan {
-    listener: std::net::TcpListener,
+    listener: health::Listener,
     platform: Vec<(&'static str, String)>,
+    checks: Vec<CheckEntry>,
+    /// The verification report, which the child that verifies writes.
+    report: Option<OwnedFd>,
+    /// Where the workload may say how it is, and the name of that for its environment.
+    notice: Option<(OwnedFd, String)>,
+    token: Option<Vec<u8>>,
     lifetime: health::Lifetime,
     title: Title,
 }
@@ -145,20 +157,39 @@ impl HealthPlan {
     /// In the health process.
     fn serve(&self, link: OwnedFd) -> i32 {
         self.title.replace("mak-init: health");
-        let listener = match self.listener.try_clone() {
-            Ok(listener) => listener,
-            Err(error) => {
-                return i32::from(failed("health: cannot take the listening socket", &error));
-            }
-        };
-        health::serve(&health::Plan {
-            listener,
+        match self.plan(link) {
+            Ok(plan) => health::serve(&plan),
+            Err(error) => i32::from(failed("health: cannot take its descriptors", &error)),
+        }
+    }
+
+    fn plan(&self, link: OwnedFd) -> std::io::Result<health::Plan> {
+        let copy = |descriptor: &OwnedFd| descriptor.try_clone();
+        Ok(health::Plan {
+            listener: self.listener.try_clone()?,
             link,
             platform: self.platform.clone(),
             version: env!("CARGO_PKG_VERSION"),
+            checks: self.checks.clone(),
+            report: self.report.as_ref().map(copy).transpose()?,
+            notice: self.notice.as_ref().map(|(socket, _)| copy(socket)).transpose()?,
+            token: self.token.clone(),
             lifetime: self.lifetime,
             keep_stderr: true,
         })
+    }
+
+    /// What the workload has to know to say how it is (`man 3 sd_notify`).
+    fn announce(&self, environment: &mut Environment) {
+        let Some((_, name)) = &self.notice else { return };
+        set(environment, "NOTIFY_SOCKET", name.as_ref());
+        let watchdogs = self.checks.iter().filter_map(|check| match check.subject {
+            Subject::Notify(watchdog) => watchdog,
+            _ => None,
+        });
+        if let Some(shortest) = watchdogs.min() {
+            set(environment, "WATCHDOG_USEC", shortest.as_micros().to_string().as_ref());
+        }
     }
 }
 
@@ -177,7 +208,15 @@ impl Start<'_> {
     /// Opens the endpoint, if one is configured. One that cannot be opened stops the start
     /// only where it is required: the error is then the exit code.
     fn health_plan(&self, uname: &Uname) -> Result<Option<HealthPlan>, u8> {
-        let Some(address) = self.effective.values.listen else { return Ok(None) };
+        let Some(address) = &self.effective.values.listen else { return Ok(None) };
+        let token = match &self.effective.values.token_file {
+            None => None,
+            // Without its token the endpoint would be open to everybody.
+            Some(path) => Some(health::token::read(path).map_err(|why| {
+                tracing::error!("{why}");
+                code::FAILED
+            })?),
+        };
         let lifetime = match self.effective.values.mode {
             Mode::Supervise => health::Lifetime::UntilLinkCloses,
             Mode::Exec => health::Lifetime::WithParent,
@@ -190,6 +229,10 @@ impl Start<'_> {
                     ("machine", uname.machine.clone()),
                     ("kernel", uname.release.clone()),
                 ],
+                checks: self.effective.checks.clone(),
+                report: self.report_file(),
+                notice: self.notice_socket(),
+                token,
                 lifetime,
                 title: self.title,
             })),
@@ -203,14 +246,47 @@ impl Start<'_> {
         }
     }
 
+    /// A file without a name for the verification report. Without it only `/report` is missing.
+    fn report_file(&self) -> Option<OwnedFd> {
+        if self.effective.form == Form::Off {
+            return None;
+        }
+        let flags = rustix::fs::MemfdFlags::CLOEXEC;
+        rustix::fs::memfd_create("mak-init report", flags)
+            .map_err(|error| tracing::warn!("no /report: {error}"))
+            .ok()
+    }
+
+    fn notice_socket(&self) -> Option<(OwnedFd, String)> {
+        let checks = &self.effective.checks;
+        if !checks.iter().any(|check| matches!(check.subject, Subject::Notify(_))) {
+            return None;
+        }
+        health::bind_notice()
+            .map_err(|error| tracing::warn!("no NOTIFY_SOCKET for the workload: {error}"))
+            .ok()
+    }
+
+    /// Looks for health at what PID 1 has to look at; in a child.
+    fn look(&self, check: &CheckEntry) -> Result<(), String> {
+        self.title.replace("mak-init: check");
+        let program = |words: &[String]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            self.program(&words)
+        };
+        look(&check.subject, check.timeout, &self.inherited, &program)
+    }
+
     fn go(&self, signals: Signals, plan: Option<&HealthPlan>) -> u8 {
+        let looks = |check: &CheckEntry| self.look(check);
         let serve = |link: OwnedFd, _: u32| plan.map_or(0, |plan| plan.serve(link));
         let mut health = match plan.map(|_| self.start_health(&serve)) {
             None => None,
             Some(Ok(health)) => Some(health),
             Some(Err(code)) => return code,
         };
-        if let Err(code) = self.prepare(&signals, health.as_mut()) {
+        let report = plan.and_then(|plan| plan.report.as_ref());
+        if let Err(code) = self.prepare(&signals, health.as_mut(), report) {
             if let Some(health) = &mut health {
                 health.tell(Phase::Failed, None);
                 health.end();
@@ -219,7 +295,13 @@ impl Start<'_> {
         }
         match self.effective.values.mode {
             Mode::Exec => self.become_workload(health),
-            Mode::Supervise => self.supervise(signals, health),
+            Mode::Supervise => {
+                if let Some(health) = health.as_mut().filter(|_| !self.effective.checks.is_empty())
+                {
+                    health.allow(Inquiries::new(&self.effective.checks, &looks));
+                }
+                self.supervise(signals, health)
+            }
         }
     }
 
@@ -236,7 +318,12 @@ impl Start<'_> {
     }
 
     /// Makes the directories and verifies, in a child. The error is the exit code.
-    fn prepare(&self, signals: &Signals, health: Option<&mut HealthProcess>) -> Result<(), u8> {
+    fn prepare(
+        &self,
+        signals: &Signals,
+        health: Option<&mut HealthProcess>,
+        report: Option<&OwnedFd>,
+    ) -> Result<(), u8> {
         let form = self.effective.form;
         let directories = match self.directories() {
             Ok(directories) if directories.is_empty() && form == Form::Off => return Ok(()),
@@ -250,7 +337,7 @@ impl Start<'_> {
         }
         let stop = Mask::of(&self.effective.values.stop_signals);
         let deadline = self.effective.values.verify_deadline;
-        let work = || self.make_and_verify(&directories);
+        let work = || self.make_and_verify(&directories, report);
         let preparation = prepare(signals, stop, deadline, health.as_deref_mut(), &work);
         let result = self.judge(&preparation);
         if let Some(health) = health {
@@ -283,7 +370,7 @@ impl Start<'_> {
     }
 
     /// In the child.
-    fn make_and_verify(&self, directories: &[Directory]) -> Findings {
+    fn make_and_verify(&self, directories: &[Directory], file: Option<&OwnedFd>) -> Findings {
         self.title.replace("mak-init: verify");
         let mut findings =
             Findings { code: 0, outcome: Outcome::NotAsked, tally: Tally::default() };
@@ -309,6 +396,9 @@ impl Start<'_> {
         let full = self.effective.form == Form::Full;
         let request = verify::Request::of_profile(profile, full, &self.environment);
         let report = verify::verify(&request);
+        if let Some(Err(error)) = file.map(|file| write_report(file, &report)) {
+            tracing::warn!("no /report: {error}");
+        }
         findings.tally = tally(&report);
         (findings.code, findings.outcome) = self.tell(&report);
         findings
@@ -373,9 +463,10 @@ impl Start<'_> {
         Err(code::NOT_VERIFIED)
     }
 
-    fn program(&self) -> Option<Program> {
+    /// The program of this command, with the workload's environment.
+    fn program(&self, command: &[OsString]) -> Option<Program> {
         let text = |word: &OsString| CString::new(word.clone().into_vec()).ok();
-        let arguments: Vec<CString> = self.command.iter().map(text).collect::<Option<_>>()?;
+        let arguments: Vec<CString> = command.iter().map(text).collect::<Option<_>>()?;
         let environment = self
             .environment
             .iter()
@@ -391,7 +482,7 @@ impl Start<'_> {
     }
 
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
-        let Some(program) = self.program() else { return code::FAILED };
+        let Some(program) = self.program(&self.command) else { return code::FAILED };
         let code = become_program(&program, &self.inherited);
         if let Some(mut health) = health {
             health.tell(Phase::Failed, None);
@@ -401,7 +492,7 @@ impl Start<'_> {
     }
 
     fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
-        let Some(program) = self.program() else { return code::FAILED };
+        let Some(program) = self.program(&self.command) else { return code::FAILED };
         let values = &self.effective.values;
         if !is_init() && values.subreaper {
             adopt_orphans();
@@ -436,6 +527,13 @@ impl Start<'_> {
             terminal: terminal.as_ref(),
         })
     }
+}
+
+fn write_report(file: &OwnedFd, report: &Report) -> std::io::Result<()> {
+    let file = std::fs::File::from(file.try_clone()?);
+    let mut file = std::io::BufWriter::new(file);
+    serde_json::to_writer(&mut file, report)?;
+    std::io::Write::flush(&mut file)
 }
 
 /// The report's counts, as they are sent to PID 1.

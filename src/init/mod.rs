@@ -15,6 +15,8 @@ pub mod event_loop;
 pub mod forward;
 pub mod frame;
 pub mod health_process;
+pub mod inquiry;
+pub mod look;
 pub mod mask;
 pub mod pid;
 pub mod preparation;
