@@ -8,6 +8,7 @@ pub mod logs;
 pub mod option;
 pub mod platform;
 pub mod run;
+pub mod status;
 pub mod verify;
 pub mod words;
 
@@ -57,6 +58,7 @@ pub fn main(started: Started) -> u8 {
         Subcommand::Verify => verify::main(&started, &words),
         Subcommand::Platform => platform::main(&started, &words),
         Subcommand::Healthcheck => healthcheck::main(&started, &words),
+        Subcommand::Status => status::main(&started, &words),
         Subcommand::Config => config::main(&started, &words),
     }
 }
