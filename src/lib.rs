@@ -1,11 +1,12 @@
 //! The library behind `mak-init`, the first process of a container.
 //!
 //! Dependencies point downwards only:
-//! `cli → {init, verify, health} → {loader, python, directories} → {elf, platform} → config`.
+//! `cli → {death, init, verify, health} → {loader, python, directories} → {elf, platform} → config`.
 //! The whole picture is in `docs/architecture.md`.
 
 pub mod cli;
 pub mod config;
+pub mod death;
 pub mod directories;
 pub mod elf;
 pub mod health;

@@ -54,6 +54,7 @@ need_binaries() {
 # build NAME ARG...: an image for all platforms under test, from the binaries in dist/.
 build() {
     local name=$1; shift
+    mkdir -p dist    # a stage that takes no binary is built before there is one
     docker buildx build --quiet --provenance=false --platform "$(printf 'linux/%s,' $platforms | sed 's/,$//')" \
         --build-context mak-init=dist --build-arg PYTHON_IMAGE="$python_image" \
         --output "type=image,name=docker.io/library/$tag-$name,compression=uncompressed,unpack=true" "$@" \

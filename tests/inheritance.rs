@@ -9,17 +9,23 @@
 mod harness;
 
 use harness::endpoint::free_address;
-use harness::{Folder, Launch, Place};
+use harness::{Folder, Launch, Place, only_on_this_machine};
 
 const MODES: [&str; 2] = ["supervise", "exec"];
 
 #[test]
 fn signal_mask_ignored_signals_umask_and_descriptors_are_handed_on() {
+    let whole = only_on_this_machine("signals 32, 33 and 34 in the mask, lost by qemu-user");
+    let (blocked, shown): (&[i32], &str) = if whole {
+        (&[libc::SIGUSR1, libc::SIGTERM, 32, 33, 34, 64], "blocked 8000000380004200")
+    } else {
+        (&[libc::SIGUSR1, libc::SIGTERM, 64], "blocked 8000000000004200")
+    };
     for place in Place::BOTH {
         for mode in MODES {
             for listen in ["off".to_owned(), free_address(place).to_string()] {
                 let launch = Launch::at(place)
-                    .blocked(&[libc::SIGUSR1, libc::SIGTERM, 32, 33, 34, 64])
+                    .blocked(blocked)
                     .ignored(&[libc::SIGPIPE, libc::SIGINT, libc::SIGTTOU, 40])
                     .umask(0o027)
                     .open(7)
@@ -27,12 +33,9 @@ fn signal_mask_ignored_signals_umask_and_descriptors_are_handed_on() {
                     .arguments(&["--mode", mode, "--listen", &listen]);
                 let ended = launch.workload(&["status"]).start().end();
                 ended.expect(0);
-                for line in [
-                    "blocked 8000000380004200",
-                    "ignored 0000008000201002",
-                    "umask 0027",
-                    "descriptors 0 1 2 7 30",
-                ] {
+                for line in
+                    [shown, "ignored 0000008000201002", "umask 0027", "descriptors 0 1 2 7 30"]
+                {
                     let whose = format!("{place:?} {mode} {listen}");
                     assert!(ended.text().contains(line), "{whose}: {line}\n{}", ended.text());
                 }

@@ -55,14 +55,15 @@ fn printed(command: &mut Command) -> String {
     String::from_utf8(ended.stdout).unwrap()
 }
 
-/// A copy of the environment that a test may break.
+/// A copy of the environment that a test may break. Its files are the same ones under a second
+/// name: what is changed is removed first.
 struct Copy {
     folder: Folder,
 }
 
 impl Copy {
     fn new() -> Copy {
-        let folder = Folder::new();
+        let folder = Folder::below(Path::new(env!("CARGO_TARGET_TMPDIR")));
         copy(installed(), &folder.path().join("venv"));
         Copy { folder }
     }
@@ -91,7 +92,7 @@ impl Copy {
         let path = self.find("", "httpx-", ".dist-info").join("METADATA");
         let text = fs::read_to_string(&path).unwrap();
         let version = text.lines().find(|line| line.starts_with("Version: ")).unwrap();
-        fs::write(&path, text.replacen(version, "Version: 0.1.0", 1)).unwrap();
+        replace(&path, text.replacen(version, "Version: 0.1.0", 1));
     }
 
     /// Writes the other one of the two machines into the ELF header of an extension module.
@@ -100,9 +101,14 @@ impl Copy {
         let mut bytes = fs::read(&path).unwrap();
         let (machine, name) = if bytes[18] == 183 { (62, "x86-64") } else { (183, "aarch64") };
         bytes[18] = machine;
-        fs::write(path, bytes).unwrap();
+        replace(&path, bytes);
         name
     }
+}
+
+fn replace(path: &Path, bytes: impl AsRef<[u8]>) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -115,7 +121,7 @@ fn copy(from: &Path, to: &Path) {
         } else if kind.is_symlink() {
             symlink(fs::read_link(entry.path()).unwrap(), &target).unwrap();
         } else {
-            fs::copy(entry.path(), &target).unwrap();
+            fs::hard_link(entry.path(), &target).unwrap();
         }
     }
 }

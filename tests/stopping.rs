@@ -79,7 +79,7 @@ fn what_the_workload_leaves_is_asked_to_end_and_its_code_survives() {
         let ended = launch.workload(&["leave-child", "42", "polite"]).start().end();
         ended.expect(42);
         assert!(ended.text().contains("the child that was left has TERM"), "{place:?}");
-        assert_eq!(ended.stderr, "");
+        ended.one_line(&["ended with code 42"]);
     }
 }
 
@@ -92,7 +92,8 @@ fn what_does_not_end_when_asked_is_killed() {
         let left: i32 = left.trim_start_matches("left ").parse().unwrap();
         running.line("the child that was left has TERM");
         let ended = running.end();
-        ended.expect(42).one_line(&["200ms", "killing"]);
+        ended.expect(42).says(&["ended with code 42", "200ms", "killing"]);
+        assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
         if place == Place::Beside {
             assert_eq!(processes::state(left), None, "process {left} is gone");
         }
@@ -120,7 +121,7 @@ fn a_workload_that_is_suspended_is_woken_by_a_stop_so_that_it_can_end_itself() {
         let launch = Launch::at(place).arguments(&["--grace", "1h"]);
         let running = suspended(launch, "echo ready; kill -STOP $$; exit 3");
         running.signal(libc::SIGTERM);
-        assert_eq!(running.end().expect(143).stderr, "");
+        running.end().expect(143).one_line(&["INFO", "a stop was asked for: SIGTERM"]);
     }
 }
 

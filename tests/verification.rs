@@ -11,7 +11,7 @@ mod harness;
 
 use std::fs;
 
-use harness::endpoint::{ask, free_address};
+use harness::endpoint::{ask, free_address, until_nobody_listens};
 use harness::{Ended, Folder, Launch, Place, processes};
 
 /// No machine has it.
@@ -137,11 +137,12 @@ fn a_command_that_cannot_start_keeps_its_code_after_verification() {
 #[test]
 fn verification_that_failed_leaves_no_process_and_no_endpoint() {
     let (folder, profile) = profile("required", "required");
-    let address = free_address(Place::Beside).to_string();
-    let launch = Launch::beside().arguments(&["--profile", &profile, "--listen", &address]);
+    let address = free_address(Place::Beside);
+    let listen = address.to_string();
+    let launch = Launch::beside().arguments(&["--profile", &profile, "--listen", &listen]);
     let ended = launch.workload(&["marker", &folder.at("marker")]).start().end();
     ended.expect(69);
-    assert!(std::net::TcpStream::connect(&address).is_err(), "nobody listens");
+    until_nobody_listens(address);
 }
 
 #[test]

@@ -10,7 +10,12 @@
 use std::ffi::{c_char, c_int};
 
 use mak_init::cli::{self, Started};
+use mak_init::init::memory::SetUpMemory;
+use mak_init::init::spawn::exit_now;
 use mak_init::init::title;
+
+#[global_allocator]
+static MEMORY: SetUpMemory = SetUpMemory;
 
 // SAFETY: the one symbol of this name; libc calls it once, with what the kernel made.
 #[unsafe(no_mangle)]
@@ -20,9 +25,10 @@ extern "C" fn main(_: c_int, arguments: *const *const c_char) -> c_int {
     }
     // SAFETY: libc has set `environ` before it calls main, and nobody has changed it since.
     let given = unsafe { title::read(arguments, environ) };
-    c_int::from(cli::main(Started {
+    let code = cli::main(Started {
         arguments: given.arguments,
         environment: given.environment,
         title: given.title,
-    }))
+    });
+    exit_now(code)
 }

@@ -16,8 +16,8 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("69", "verification failed"),
     ("78", "configuration: a file or a profile"),
     ("125", "mak-init itself failed: a directory, the endpoint, a process"),
-    ("126", "the workload was found and cannot be executed"),
-    ("127", "the workload was not found"),
+    ("126", "the workload was found and cannot be executed; explain: it would be"),
+    ("127", "the workload, or what it needs to start, was not found; explain: it would not be"),
 ];
 
 /// What `--help` prints.

@@ -1,10 +1,14 @@
 //! Logs: on stderr, as text or JSON, and never in the way. PID 1 must not block on a log that
-//! nobody reads, so that a line for which there is no room is dropped.
+//! nobody reads, so that a line for which there is no room is dropped. What makes the lines is
+//! itself made for the first one: most runs say nothing.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{LogFormat, LogLevel};
@@ -18,17 +22,72 @@ pub fn start(level: LogLevel, format: LogFormat) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let lines =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(Stderr).with_target(false);
     // A second start is refused; the first one's settings hold.
-    let _ = match format {
-        LogFormat::Text => {
-            tracing::subscriber::set_global_default(lines.with_ansi(colours()).compact().finish())
-        }
-        LogFormat::Json => {
-            tracing::subscriber::set_global_default(lines.json().flatten_event(true).finish())
-        }
-    };
+    let _ = tracing::subscriber::set_global_default(Lines { level, format, made: OnceLock::new() });
+}
+
+/// Knows which lines are wanted, and makes what writes them when the first one comes.
+struct Lines {
+    level: LevelFilter,
+    format: LogFormat,
+    made: OnceLock<Dispatch>,
+}
+
+impl Lines {
+    fn made(&self) -> &Dispatch {
+        self.made.get_or_init(|| {
+            let lines = tracing_subscriber::fmt()
+                .with_max_level(self.level)
+                .with_writer(Stderr)
+                .with_target(false);
+            match self.format {
+                LogFormat::Text => Dispatch::new(lines.with_ansi(colours()).compact().finish()),
+                LogFormat::Json => Dispatch::new(lines.json().flatten_event(true).finish()),
+            }
+        })
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.level
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        self.made().event(event);
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.made().new_span(span)
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        self.made().record(span, values);
+    }
+
+    fn record_follows_from(&self, span: &Id, follows: &Id) {
+        self.made().record_follows_from(span, follows);
+    }
+
+    fn enter(&self, span: &Id) {
+        self.made().enter(span);
+    }
+
+    fn exit(&self, span: &Id) {
+        self.made().exit(span);
+    }
+
+    fn clone_span(&self, span: &Id) -> Id {
+        self.made().clone_span(span)
+    }
+
+    fn try_close(&self, span: Id) -> bool {
+        self.made().try_close(span)
+    }
 }
 
 /// Colours are for terminals, and not for those who refuse them (no-color.org).

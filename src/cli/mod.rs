@@ -2,10 +2,12 @@
 //! code. `words` reads what was typed, `help` says it back, and each subcommand has a file.
 
 pub mod config;
+pub mod explain;
 pub mod healthcheck;
 pub mod help;
 pub mod logs;
 pub mod option;
+pub mod personality;
 pub mod platform;
 pub mod run;
 pub mod status;
@@ -16,6 +18,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use crate::config::{ConfigError, Effective, Request, resolve};
+use crate::init::memory::end_set_up;
 use crate::init::title::Title;
 use words::{Subcommand, Words};
 
@@ -47,20 +50,34 @@ pub struct Started {
 
 /// Runs what was asked for; the result is the exit code.
 pub fn main(started: Started) -> u8 {
+    match personality::asked_for(&started.arguments) {
+        Ok(None) => {}
+        Ok(Some((peer, arguments))) => return personality::main(&started, peer, arguments),
+        Err(why) => return usage(&why),
+    }
     let words = match words::read(started.arguments.iter().skip(1).cloned()) {
         Ok(words) => words,
         Err(why) => return usage(&why),
     };
+    if words.subcommand != Subcommand::Run {
+        end_set_up();
+    }
     match words.subcommand {
         Subcommand::Help => print(&help::text()),
-        Subcommand::Version => print(concat!("mak-init ", env!("CARGO_PKG_VERSION"), "\n")),
-        Subcommand::Run => run::run(&started, words),
+        Subcommand::Version => print(&version()),
+        Subcommand::Run => run::run(started, words),
         Subcommand::Verify => verify::main(&started, &words),
+        Subcommand::Explain => explain::main(&started, words),
         Subcommand::Platform => platform::main(&started, &words),
         Subcommand::Healthcheck => healthcheck::main(&started, &words),
         Subcommand::Status => status::main(&started, &words),
         Subcommand::Config => config::main(&started, &words),
     }
+}
+
+/// In the form that `docker info` reads of an engine's init.
+fn version() -> String {
+    format!("mak-init version {} - git.{}\n", env!("CARGO_PKG_VERSION"), personality::COMMIT)
 }
 
 /// The configuration that these words and this environment make.

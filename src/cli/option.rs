@@ -57,7 +57,7 @@ pub const OPTIONS: &[OwnOption] = &[
     OwnOption {
         flag: "root",
         value: Some("DIR"),
-        of: &[Subcommand::Verify, Subcommand::Platform],
+        of: &[Subcommand::Verify, Subcommand::Explain, Subcommand::Platform],
         help: "The folder to take as the root filesystem, of any architecture",
     },
     OwnOption {
@@ -81,7 +81,13 @@ pub const OPTIONS: &[OwnOption] = &[
     OwnOption {
         flag: "format",
         value: Some("FORMAT"),
-        of: &[Subcommand::Verify, Subcommand::Platform, Subcommand::Config, Subcommand::Status],
+        of: &[
+            Subcommand::Verify,
+            Subcommand::Explain,
+            Subcommand::Platform,
+            Subcommand::Config,
+            Subcommand::Status,
+        ],
         help: "text or json; platform also knows env",
     },
     OwnOption {

@@ -5,43 +5,47 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
-use crate::config::check::Subject;
+use crate::config::check::{OnFailure, Subject};
 use crate::config::resolve::Form;
 use crate::config::{CheckEntry, Effective, Mode, Policy, Profile};
+use crate::death;
 use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
 use crate::health;
 use crate::init::ancestry::{adopt_orphans, die_with_parent};
-use crate::init::event_loop::Run;
+use crate::init::death::Death;
+use crate::init::event_loop::{JobControl, Run};
 use crate::init::forward::Rewrites;
-use crate::init::frame::{Frame, Outcome, Phase, Tally};
-use crate::init::health_process::{HealthProcess, Kinship};
+use crate::init::frame::{Cause, Frame, Outcome, Phase, Tally};
+use crate::init::health_process::{HealthProcess, Kinship, Serve};
 use crate::init::inquiry::Inquiries;
+use crate::init::last_words::LastWords;
 use crate::init::look::look;
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
 use crate::init::receive::Signals;
 use crate::init::restart::Restarts;
-use crate::init::spawn::{Program, Refusal, become_program, candidates, spawn};
+use crate::init::spawn::{Program, Refusal, Standing, become_program, candidates};
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
-use crate::platform::{Uname, prefixed_variables, variables};
+use crate::platform::{Root, Uname, oom, prefixed_variables, variables};
 use crate::verify::{self, Report, Status, Verdict};
 
 /// The environment as names and values.
-type Environment = Vec<(OsString, OsString)>;
+pub type Environment = Vec<(OsString, OsString)>;
 
 /// Runs the workload; the result is the exit code.
-pub fn run(started: &Started, words: Words) -> u8 {
-    let effective = match configuration(started, &words) {
+pub fn run(started: Started, words: Words) -> u8 {
+    let effective = match configuration(&started, &words) {
         Ok(effective) => effective,
         Err(error) => return refuse(&error),
     };
-    let pause = match words.switch(started, "pause") {
+    let pause = match words.switch(&started, "pause") {
         Ok(pause) => pause,
         Err(why) => return usage(&why),
     };
@@ -66,7 +70,7 @@ pub fn run(started: &Started, words: Words) -> u8 {
         Err(error) => return failed("cannot receive signals", &error),
     };
     let uname = Uname::of_this_process();
-    let environment = workload_environment(started, effective.profile.as_ref(), &uname);
+    let environment = workload_environment(&started, effective.profile.as_ref(), &uname);
     let mut start = Start {
         effective: &effective,
         command,
@@ -75,18 +79,37 @@ pub fn run(started: &Started, words: Words) -> u8 {
         inherited,
         title: started.title,
     };
-    match start.health_plan(&uname) {
-        Ok(None) => start.go(signals, None),
-        Ok(Some(plan)) => {
-            plan.announce(&mut start.environment);
-            start.go(signals, Some(&plan))
-        }
+    let plan = match start.health_plan(&uname) {
+        Ok(plan) => plan,
+        Err(code) => return code,
+    };
+    if let Some(plan) = &plan {
+        plan.announce(&mut start.environment);
+    }
+    let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
+    let report = plan.as_ref().and_then(|plan| plan.report.as_ref());
+    let mut run = start.set_up(signals, plan.is_some().then_some(&serve), report);
+    let looker = start.looker();
+    let looks = |check: &CheckEntry| looker.look(check);
+    let checks = plan.as_ref().map_or(&[][..], |plan| &plan.checks);
+    if let Some(health) = run.as_mut().ok().and_then(|run| run.health.as_mut())
+        && needs_init(checks)
+    {
+        health.allow(Inquiries::new(checks, &looks));
+    }
+    let scene = start.scene(run.as_ref().ok().and_then(|run| run.program.as_ref()));
+    let explain_death = |death: &Death| scene.explain(death);
+    // What the loop does not need is dead when it begins, so that its memory goes back.
+    drop(start);
+    drop((effective, started, uname));
+    match run {
+        Ok(run) => init::run(Run { explain_death: Some(&explain_death), ..run }),
         Err(code) => code,
     }
 }
 
 /// The command that was typed, else the configured one.
-fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
+pub fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
     if !words.command.is_empty() {
         return Some(words.command);
     }
@@ -101,7 +124,7 @@ fn failed(what: &str, error: &dyn std::fmt::Display) -> u8 {
 
 /// The environment as it was given, with the profile's defaults where nothing is set, and with
 /// the platform's variables.
-fn workload_environment(
+pub fn workload_environment(
     started: &Started,
     profile: Option<&Profile>,
     uname: &Uname,
@@ -193,6 +216,54 @@ impl HealthPlan {
     }
 }
 
+/// What looks for health need of the start, in the children that PID 1 makes for them.
+struct Looker {
+    title: Title,
+    inherited: Inherited,
+    environment: Vec<CString>,
+    search_path: Option<OsString>,
+}
+
+impl Looker {
+    /// In such a child.
+    fn look(&self, check: &CheckEntry) -> Result<(), String> {
+        self.title.replace("mak-init: check");
+        let program = |words: &[String]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            let environment = self.environment.clone();
+            program_of(&words, environment, self.search_path.as_deref(), explain, Standing::Same)
+        };
+        look(&check.subject, check.timeout, &self.inherited, &program)
+    }
+}
+
+/// What explaining the workload's end needs of the start: all that lives on of it.
+struct Scene {
+    name: OsString,
+    search_path: Option<OsString>,
+    termination_message: Option<PathBuf>,
+    last_words: Option<LastWords>,
+    oom_kills: Option<u64>,
+}
+
+impl Scene {
+    /// In the child, after the workload's end.
+    fn explain(&self, death: &Death) -> Cause {
+        let program = || {
+            let path = self.search_path.clone().map(|path| ("PATH".into(), path));
+            let request = verify::Request::empty(path.as_slice());
+            verify::command::locate(&request, &self.name)
+        };
+        let before = death::Before {
+            refused: self.last_words.and_then(|words| words.take()),
+            oom_kills: self.oom_kills,
+            program: &program,
+            termination_message: self.termination_message.as_deref(),
+        };
+        death::explain(death, &before)
+    }
+}
+
 /// A start, once everything that was typed and configured has been read.
 struct Start<'a> {
     effective: &'a Effective,
@@ -267,48 +338,46 @@ impl Start<'_> {
             .ok()
     }
 
-    /// Looks for health at what PID 1 has to look at; in a child.
-    fn look(&self, check: &CheckEntry) -> Result<(), String> {
-        self.title.replace("mak-init: check");
-        let program = |words: &[String]| {
-            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-            self.program(&words)
-        };
-        look(&check.subject, check.timeout, &self.inherited, &program)
+    /// Empty where nothing will be looked at.
+    fn looker(&self) -> Looker {
+        let runs = |check: &CheckEntry| matches!(check.subject, Subject::Exec(_));
+        let runs = self.effective.checks.iter().any(runs);
+        Looker {
+            title: self.title,
+            inherited: self.inherited,
+            environment: match runs {
+                true => environment_entries(&self.environment),
+                false => Vec::new(),
+            },
+            search_path: find(&self.environment, "PATH").map(OsStr::to_owned),
+        }
     }
 
-    fn go(&self, signals: Signals, plan: Option<&HealthPlan>) -> u8 {
-        let looks = |check: &CheckEntry| self.look(check);
-        let serve = |link: OwnedFd, _: u32| plan.map_or(0, |plan| plan.serve(link));
-        let mut health = match plan.map(|_| self.start_health(&serve)) {
+    /// All that comes before the loop. The error is the exit code.
+    fn set_up<'s>(
+        &self,
+        signals: Signals,
+        serve: Option<Serve<'s>>,
+        report: Option<&OwnedFd>,
+    ) -> Result<Run<'s>, u8> {
+        let mut health = match serve {
             None => None,
-            Some(Ok(health)) => Some(health),
-            Some(Err(code)) => return code,
+            Some(serve) => Some(self.start_health(serve)?),
         };
-        let report = plan.and_then(|plan| plan.report.as_ref());
         if let Err(code) = self.prepare(&signals, health.as_mut(), report) {
             if let Some(health) = &mut health {
                 health.tell(Phase::Failed, None);
                 health.end();
             }
-            return code;
+            return Err(code);
         }
         match self.effective.values.mode {
-            Mode::Exec => self.become_workload(health),
-            Mode::Supervise => {
-                if let Some(health) = health.as_mut().filter(|_| !self.effective.checks.is_empty())
-                {
-                    health.allow(Inquiries::new(&self.effective.checks, &looks));
-                }
-                self.supervise(signals, health)
-            }
+            Mode::Exec => Err(self.become_workload(health)),
+            Mode::Supervise => self.supervise(signals, health),
         }
     }
 
-    fn start_health<'s>(
-        &self,
-        serve: &'s dyn Fn(OwnedFd, u32) -> i32,
-    ) -> Result<HealthProcess<'s>, u8> {
+    fn start_health<'s>(&self, serve: Serve<'s>) -> Result<HealthProcess<'s>, u8> {
         let kinship = match self.effective.values.mode {
             Mode::Supervise => Kinship::Child,
             Mode::Exec => Kinship::Unseen,
@@ -463,26 +532,20 @@ impl Start<'_> {
         Err(code::NOT_VERIFIED)
     }
 
-    /// The program of this command, with the workload's environment.
-    fn program(&self, command: &[OsString]) -> Option<Program> {
-        let text = |word: &OsString| CString::new(word.clone().into_vec()).ok();
-        let arguments: Vec<CString> = command.iter().map(text).collect::<Option<_>>()?;
-        let environment = self
-            .environment
-            .iter()
-            .filter_map(|(name, value)| {
-                let mut entry = name.clone();
-                entry.push("=");
-                entry.push(value);
-                CString::new(entry.into_vec()).ok()
-            })
-            .collect();
-        let candidates = candidates(arguments.first()?, find(&self.environment, "PATH"));
-        Some(Program { arguments, environment, candidates, explain })
+    fn program(&self) -> Option<Program> {
+        let program = program_of(
+            &self.command,
+            environment_entries(&self.environment),
+            find(&self.environment, "PATH"),
+            explain,
+            Standing::Foreground,
+        )?;
+        // Without it an end by 126 or 127 is taken for the workload's own.
+        Some(Program { last_words: LastWords::new().ok(), ..program })
     }
 
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
-        let Some(program) = self.program(&self.command) else { return code::FAILED };
+        let Some(program) = self.program() else { return code::FAILED };
         let code = become_program(&program, &self.inherited);
         if let Some(mut health) = health {
             health.tell(Phase::Failed, None);
@@ -491,8 +554,12 @@ impl Start<'_> {
         code
     }
 
-    fn supervise(&self, signals: Signals, health: Option<HealthProcess>) -> u8 {
-        let Some(program) = self.program(&self.command) else { return code::FAILED };
+    /// All that the loop needs.
+    fn supervise<'s>(
+        &self,
+        signals: Signals,
+        health: Option<HealthProcess<'s>>,
+    ) -> Result<Run<'s>, u8> {
         let values = &self.effective.values;
         if !is_init() && values.subreaper {
             adopt_orphans();
@@ -500,10 +567,13 @@ impl Start<'_> {
         if let Some(signal) = values.parent_death_signal {
             die_with_parent(signal);
         }
-        let terminal = Terminal::controlling();
-        let start = || spawn(&program, &self.inherited, terminal.as_ref());
-        init::run(Run {
-            start: (!self.pause).then_some(&start),
+        let program = match self.pause {
+            true => None,
+            false => Some(self.program().ok_or(code::FAILED)?),
+        };
+        Ok(Run {
+            program,
+            inherited: self.inherited,
             signals,
             stop_signals: Mask::of(&values.stop_signals),
             stop_signal: values.stop_signal,
@@ -513,9 +583,13 @@ impl Start<'_> {
             time_limit: values.time_limit,
             group: values.group,
             rewrites: Rewrites::new(&values.rewrite),
-            job_control: false,
+            job_control: JobControl::Forwarded,
             drains: true,
-            expect_exit: &values.expect_exit,
+            parting: None,
+            detached: false,
+            leaves_folder: false,
+            closes_descriptors: false,
+            expect_exit: values.expect_exit.clone(),
             restarts: Restarts::new(
                 values.restart,
                 values.restart_delay,
@@ -524,9 +598,68 @@ impl Start<'_> {
                 values.restart_limit,
             ),
             health,
-            terminal: terminal.as_ref(),
+            terminal: Terminal::controlling(),
+            notice: None,
+            explain_death: None,
         })
     }
+
+    fn scene(&self, program: Option<&Program>) -> Scene {
+        Scene {
+            name: self.command.first().cloned().unwrap_or_default(),
+            search_path: find(&self.environment, "PATH").map(OsStr::to_owned),
+            termination_message: self.effective.values.termination_message.clone(),
+            last_words: program.and_then(|program| program.last_words),
+            oom_kills: self.look_at_memory(),
+        }
+    }
+
+    /// What the out-of-memory killer has done so far. Only read where more is asked for than to
+    /// run a command: the fast path opens no file.
+    fn look_at_memory(&self) -> Option<u64> {
+        if tracing::enabled!(tracing::Level::DEBUG) && oom::kills_the_whole_group(&Root::host()) {
+            tracing::debug!(
+                "memory.oom.group is 1: where memory runs out, mak-init is killed with the workload"
+            );
+        }
+        let values = &self.effective.values;
+        let is_fast = self.effective.profile.is_none() && values.listen.is_none();
+        if is_fast { None } else { oom::kills(&Root::host()) }
+    }
+}
+
+/// A grace period that nobody waits for the end of.
+pub const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The environment as execve(2) takes it.
+pub fn environment_entries(environment: &Environment) -> Vec<CString> {
+    let entry = |(name, value): &(OsString, OsString)| {
+        let mut entry = name.clone();
+        entry.push("=");
+        entry.push(value);
+        CString::new(entry.into_vec()).ok()
+    };
+    environment.iter().filter_map(entry).collect()
+}
+
+/// The program that this command names, looked for in these folders of PATH.
+pub fn program_of(
+    command: &[OsString],
+    environment: Vec<CString>,
+    path: Option<&OsStr>,
+    explain: fn(&Program, &CStr, std::io::Error) -> Refusal,
+    standing: Standing,
+) -> Option<Program> {
+    let text = |word: &OsString| CString::new(word.clone().into_vec()).ok();
+    let arguments: Vec<CString> = command.iter().map(text).collect::<Option<_>>()?;
+    let candidates = candidates(arguments.first()?, path);
+    let say = |text: &str| tracing::error!("{text}");
+    Some(Program { arguments, environment, candidates, last_words: None, explain, say, standing })
+}
+
+/// Whether PID 1 has something to do for one of these.
+fn needs_init(checks: &[CheckEntry]) -> bool {
+    checks.iter().any(|check| check.subject.needs_init() || check.on_failure != OnFailure::None)
 }
 
 fn write_report(file: &OwnedFd, report: &Report) -> std::io::Result<()> {
@@ -556,7 +689,13 @@ fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusa
         true => Vec::new(),
         false => paths.iter().filter_map(|path| path.parent()).collect(),
     };
-    let (code, text) = verify::command::explain(&path(candidate), &folders, error);
+    let attempt = verify::command::Attempt {
+        path: &path(candidate),
+        folders: &folders,
+        arguments: &program.arguments,
+        environment: &program.environment,
+    };
+    let (code, text) = verify::command::explain(&attempt, error);
     Refusal { code, text }
 }
 

@@ -80,7 +80,8 @@ fn request(started: &Started, words: &Words) -> Result<Request, u8> {
     Ok(request)
 }
 
-fn root(path: &OsStr) -> Result<Root, u8> {
+/// The folder that `--root` names.
+pub fn root(path: &OsStr) -> Result<Root, u8> {
     Root::at(Path::new(path))
         .map_err(|error| usage(&format!("--root: {}: {error}", Path::new(path).display())))
 }

@@ -17,6 +17,8 @@ pub enum Subcommand {
     Run,
     /// Check the image.
     Verify,
+    /// Say whether a command would start.
+    Explain,
     /// Say what this machine is.
     Platform,
     /// Ask the health endpoint.
@@ -34,6 +36,11 @@ pub enum Subcommand {
 /// The subcommands that a first word can name, with their line of help.
 pub const SUBCOMMANDS: &[(&str, Subcommand, &str)] = &[
     ("verify", Subcommand::Verify, "Check libraries, Python and the workload; exit code = verdict"),
+    (
+        "explain",
+        Subcommand::Explain,
+        "Say whether COMMAND would start here, and if not, why; runs nothing",
+    ),
     ("platform", Subcommand::Platform, "Show what this machine is"),
     (
         "healthcheck",
@@ -74,7 +81,7 @@ pub fn read(arguments: impl Iterator<Item = OsString>) -> Result<Words, String> 
     };
     let mut parser = Parser::from_args(arguments);
     loop {
-        if words.subcommand == Subcommand::Run && next_is(&mut parser, "--") {
+        if takes_a_command(words.subcommand) && next_is(&mut parser, "--") {
             words.command = rest(&mut parser)?.split_off(1);
             refuse_an_empty_command(words.command.first())?;
             break;
@@ -187,12 +194,19 @@ fn rest(parser: &mut Parser) -> Result<Vec<OsString>, String> {
     Ok(parser.raw_args().map_err(|error| error.to_string())?.collect())
 }
 
-/// A first word names a subcommand or begins the workload; a subcommand takes no words.
+/// The two for which words are a command: it is run, or looked at.
+fn takes_a_command(subcommand: Subcommand) -> bool {
+    matches!(subcommand, Subcommand::Run | Subcommand::Explain)
+}
+
+/// A first word names a subcommand or begins the workload; most subcommands take no words.
 fn take_word(words: &mut Words, parser: &mut Parser, word: OsString) -> Result<(), String> {
-    if words.subcommand != Subcommand::Run {
+    if !takes_a_command(words.subcommand) {
         return Err(format!("{word:?} is one word too many; see mak-init --help"));
     }
-    if let Some((_, subcommand, _)) = SUBCOMMANDS.iter().find(|(name, ..)| word == *name) {
+    if words.subcommand == Subcommand::Run
+        && let Some((_, subcommand, _)) = SUBCOMMANDS.iter().find(|(name, ..)| word == *name)
+    {
         words.subcommand = *subcommand;
         return Ok(());
     }
@@ -326,6 +340,19 @@ mod tests {
         assert_eq!(program.subcommand, Subcommand::Run);
         assert_eq!(program.command, ["verify", "--full"]);
         assert_eq!(words(&["--", "--", "x"]).unwrap().command, ["--", "x"]);
+    }
+
+    #[test]
+    fn explain_takes_a_command_with_the_commands_own_options() {
+        for typed in [
+            ["explain", "--format", "json", "verify", "--format"].as_slice(),
+            &["explain", "--format", "json", "--", "verify", "--format"],
+        ] {
+            let words = words(typed).unwrap();
+            assert_eq!(words.subcommand, Subcommand::Explain);
+            assert_eq!(words.command, ["verify", "--format"]);
+            assert_eq!(words.options, [("format", "json".into())]);
+        }
     }
 
     #[test]

@@ -179,6 +179,8 @@ pub struct Values {
     pub verify_policy: Policy,
     /// How long verification may take.
     pub verify_deadline: Duration,
+    /// Kubernetes' termination message file.
+    pub termination_message: Option<PathBuf>,
     /// The least severe lines that are logged.
     pub log_level: LogLevel,
     /// Their form.
@@ -212,6 +214,7 @@ impl Default for Values {
             health_required: false,
             verify_policy: Policy::Enforce,
             verify_deadline: Duration::from_secs(30),
+            termination_message: Some(PathBuf::from("/dev/termination-log")),
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
         }
@@ -540,6 +543,24 @@ pub const SETTINGS: &[Setting] = &[
         help: "How long verification may take; past it, it has failed",
         set: |values, word| word::duration(word).map(|time| values.verify_deadline = time),
         show: |values| word::show_duration(values.verify_deadline),
+    },
+    Setting {
+        key: "termination_message",
+        flag: "termination-message",
+        variable: "MAK_INIT_TERMINATION_MESSAGE",
+        value: Some("FILE"),
+        help: "Where the cause of death goes if that file exists and is empty; off for nowhere",
+        set: |values, word| {
+            values.termination_message = match word {
+                "" | "off" => None,
+                _ => Some(PathBuf::from(word)),
+            };
+            Ok(())
+        },
+        show: |values| match &values.termination_message {
+            Some(path) => path.display().to_string(),
+            None => "off".to_owned(),
+        },
     },
     Setting {
         key: "log.level",

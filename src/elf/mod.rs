@@ -10,10 +10,12 @@ mod error;
 mod identity;
 mod image;
 mod object;
+mod property;
 mod versions;
 
 pub use error::ElfError;
 pub(crate) use identity::endian_of;
 pub use identity::{Class, Endian, Identity, Kind, Machine, Mismatch, identify};
 pub use object::{Object, read};
+pub use property::x86_64_level;
 pub use versions::RequiredVersion;

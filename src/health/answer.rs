@@ -12,7 +12,7 @@ use super::confine::Confinement;
 use super::figures::{Host, Workload};
 use crate::config::CheckEntry;
 use crate::config::check::Level;
-use crate::init::frame::{Frame, Outcome, Phase};
+use crate::init::frame::{Cause, Frame, Outcome, Phase};
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -476,6 +476,10 @@ struct WorkloadReport<'a> {
     restarts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     #[serde(flatten)]
     figures: Option<&'a Workload>,
 }
@@ -499,7 +503,7 @@ impl Serialize for Platform<'_> {
 
 impl<'a> Report<'a> {
     fn of(status: &'static str, state: &'a State) -> Report<'a> {
-        let Frame { phase, outcome, tally, workload, health_restarts, .. } = state.frame;
+        let Frame { phase, outcome, tally, death, workload, health_restarts, .. } = state.frame;
         Report {
             status,
             state: phase,
@@ -517,12 +521,28 @@ impl<'a> Report<'a> {
                 running: workload != 0,
                 restarts: state.frame.counts.restarts,
                 pid: (workload != 0).then_some(workload),
+                exit_code: death.map(|(_, code)| code),
+                cause: death.map(|(cause, _)| word(cause)),
                 figures: state.workload.as_ref(),
             },
             health: HealthReport { restarts: health_restarts, confinement: &state.confinement },
             checks: Checks { checks: state.checks, trackers: state.trackers, now: state.now },
             host: state.host,
         }
+    }
+}
+
+/// A cause of death in a word.
+fn word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Code => "code",
+        Cause::Signal => "signal",
+        Cause::Asked => "asked",
+        Cause::NotStarted => "not-started",
+        Cause::OutOfMemory => "out-of-memory",
+        Cause::IllegalInstruction => "illegal-instruction",
+        Cause::BusError => "bus-error",
+        Cause::Seccomp => "seccomp",
     }
 }
 
@@ -544,6 +564,7 @@ mod tests {
                 phase,
                 outcome,
                 tally: Tally { pass: 22, warn: 2, fail: 0, skip: 1 },
+                death: None,
                 workload: 7,
                 health_restarts: 3,
                 started: 0,
@@ -628,6 +649,18 @@ mod tests {
             "host": {"memory_bytes": 1024, "cpus": 2},
         });
         assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn health_shows_why_the_workload_ended() {
+        let mut ended = state(Phase::Stopping, Outcome::Pass);
+        ended.frame.workload = 0;
+        ended.frame.death = Some((Cause::OutOfMemory, 137));
+        let answer = answer(Page::Health, Form::Json, "", &ended);
+        let value: Value = serde_json::from_slice(&answer.body).unwrap();
+        let expected =
+            json!({"running": false, "restarts": 0, "exit_code": 137, "cause": "out-of-memory"});
+        assert_eq!((answer.status, &value["workload"]), (503, &expected));
     }
 
     #[test]

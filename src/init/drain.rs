@@ -3,6 +3,8 @@
 #![allow(unsafe_code, reason = "system calls that no crate here wraps")]
 
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::forward::send;
 use super::pid::{Pid, is_init};
@@ -18,9 +20,15 @@ pub fn signal_everything(signal: Signal) {
     if is_init() {
         // SAFETY: kill(2) takes two numbers. -1 leaves out init itself (`man 2 kill`).
         unsafe { libc::kill(-1, signal.number()) };
-    } else {
+    } else if has_children() {
         children(|child| send(child, signal));
     }
+}
+
+/// Spares the common end, at which nobody is left, the look into /proc.
+fn has_children() -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
 }
 
 /// Our children, as the kernel lists them; none where there is no /proc.

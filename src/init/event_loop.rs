@@ -3,26 +3,31 @@
 //! From here on nothing may fail: what cannot be done now is done in a later turn or not at
 //! all, and once a stop is asked for every stage ends by its own deadline (`stage`).
 
-use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::clock::{Moment, boot_milliseconds};
+use super::death::{Asked, Death, Explain, Explainer, Senders, tell_briefly};
 use super::drain::signal_everything;
 use super::forward::{Rewrites, Sent, forward, send, send_group};
-use super::frame::{Counts, Phase};
+use super::frame::{Cause, Counts, Phase};
 use super::health_process::HealthProcess;
-use super::mask::Mask;
+use super::hygiene::{close_all_but, leave_folder};
+use super::mask::{Inherited, Mask};
+use super::memory::give_back;
 use super::pid::{Pid, is_init};
 use super::reap::{Change, Ended, next_change};
 use super::receive::{Arrival, Signals};
 use super::restart::{Restarts, Verdict};
+use super::spawn::{Program, spawn};
 use super::stage::{Action, Event, Stage, next};
 use super::terminal::Terminal;
 use super::zombies;
 use crate::config::Signal;
 use crate::config::check::OnFailure;
+use crate::config::setting::Restart;
 
 /// How long a killed process may stay in the kernel before we go on without it.
 const UNKILLABLE: Duration = Duration::from_secs(1);
@@ -38,8 +43,10 @@ const NO_PROCESS: u8 = 125;
 
 /// What the loop has to know.
 pub struct Run<'a> {
-    /// Makes a process for the workload; `None` where there is none to run.
-    pub start: Option<&'a dyn Fn() -> io::Result<Pid>>,
+    /// The workload; `None` where there is none to run.
+    pub program: Option<Program>,
+    /// The signals it is given.
+    pub inherited: Inherited,
     /// Where signals arrive.
     pub signals: Signals,
     /// The signals that ask for a stop.
@@ -58,18 +65,54 @@ pub struct Run<'a> {
     pub group: bool,
     /// Which signals are forwarded as others.
     pub rewrites: Rewrites,
-    /// Whether TSTP, TTIN and TTOU suspend the workload's group and mak-init itself.
-    pub job_control: bool,
+    /// What TSTP, TTIN and TTOU do.
+    pub job_control: JobControl,
     /// Whether what is left is given time to end when the workload has.
     pub drains: bool,
+    /// What the workload's group is sent when the workload has ended and nothing is drained.
+    pub parting: Option<Signal>,
+    /// Whether we have just left a terminal whose session we led.
+    pub detached: bool,
+    /// Whether the folder mak-init was started in is left.
+    pub leaves_folder: bool,
+    /// Whether descriptors that are not ours are closed once the workload has them.
+    pub closes_descriptors: bool,
     /// Exit codes that become others.
-    pub expect_exit: &'a [(u8, u8)],
+    pub expect_exit: Vec<(u8, u8)>,
     /// When the workload is started again.
     pub restarts: Restarts,
     /// The health process, where there is one.
     pub health: Option<HealthProcess<'a>>,
     /// The terminal, where we had its foreground.
-    pub terminal: Option<&'a Terminal>,
+    pub terminal: Option<Terminal>,
+    /// Who is told of what happens.
+    pub notice: Option<Box<dyn Fn(Notice)>>,
+    /// Says why the workload ended, where it was not by its own 0; called in a child.
+    pub explain_death: Option<Explain<'a>>,
+}
+
+/// What TSTP, TTIN and TTOU do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobControl {
+    /// They are forwarded like any other.
+    Forwarded,
+    /// They are forwarded, and suspend mak-init itself.
+    Passed,
+    /// They suspend the workload's group, then mak-init itself.
+    Suspends,
+}
+
+/// Something that has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The workload has been started.
+    Started(Pid),
+    /// SIGCHLD has arrived.
+    ChildSignal,
+    /// A process other than the workload has been reaped.
+    Reaped(Pid),
+    /// A signal has been forwarded.
+    Forwarded(Signal),
 }
 
 /// The run as it stands.
@@ -82,6 +125,13 @@ struct Loop<'a> {
     /// The workload is suspended: it would not see a signal that asks it to end.
     suspended: bool,
     woken: bool,
+    /// The workload that has been reaped: its group may still have members.
+    leader: Option<Pid>,
+    /// There is no workload to run at all.
+    pause: bool,
+    /// Signals of the terminal we left that are still to come.
+    hup_due: bool,
+    cont_due: bool,
     began: Moment,
     starts: u32,
     limit: Option<Moment>,
@@ -97,7 +147,11 @@ struct Loop<'a> {
     /// The stop signals that have come so far.
     heard: Mask,
     hurried: bool,
+    /// Whether we have sent it KILL.
+    killed: bool,
     counts: Counts,
+    senders: Senders,
+    explainer: Option<Explainer>,
 }
 
 /// Starts the workload and stays until it and everything else has ended; the result is the
@@ -107,12 +161,16 @@ pub fn run(run: Run) -> u8 {
     let term = Arrival { signal: Signal::TERM, sender: 0, value: None };
     let mut state = Loop {
         limit: run.time_limit.map(|limit| now.after(limit)),
+        pause: run.program.is_none(),
+        hup_due: run.detached,
+        cont_due: run.detached,
         run,
         stage: Stage::Starting,
         time_up: None,
         target: None,
         suspended: false,
         woken: false,
+        leader: None,
         began: now,
         starts: 0,
         unfit: None,
@@ -124,7 +182,10 @@ pub fn run(run: Run) -> u8 {
         told: term,
         heard: Mask::of(&[]),
         hurried: false,
+        killed: false,
         counts: Counts::default(),
+        senders: Senders::new(),
+        explainer: None,
     };
     state.happen(Event::TimeUp);
     while state.stage != Stage::Over {
@@ -134,7 +195,7 @@ pub fn run(run: Run) -> u8 {
         state.serve_health();
         state.watch_the_clock();
     }
-    if let Some(terminal) = state.run.terminal {
+    if let Some(terminal) = &state.run.terminal {
         terminal.claim();
     }
     state.exit_code()
@@ -144,8 +205,9 @@ impl Loop<'_> {
     /// Sleeps until a signal, a deadline, or something at the health process's socket.
     fn wait(&self) {
         let health = self.run.health.as_ref();
-        let deadlines =
-            [self.time_up, self.limit, self.unfit, health.and_then(HealthProcess::deadline)];
+        // The stage waits for an explanation, which has a deadline of its own.
+        let own = self.explainer.as_ref().map_or(self.time_up, |e| Some(e.deadline()));
+        let deadlines = [own, self.limit, self.unfit, health.and_then(HealthProcess::deadline)];
         let deadline = deadlines.into_iter().flatten().min();
         let longest = deadline.map(|moment| moment.wait_from(Moment::now()));
         let signals = PollFd::new(&self.run.signals, PollFlags::IN);
@@ -165,10 +227,13 @@ impl Loop<'_> {
     }
 
     fn take_signal(&mut self, arrival: Arrival) {
-        if is_ours(&arrival) {
+        if arrival.signal == Signal::CHLD {
+            self.notice(Notice::ChildSignal);
+        }
+        if is_ours(&arrival) || self.is_of_the_terminal(arrival.signal) {
             return;
         }
-        if self.run.job_control && is_job_control(arrival.signal) {
+        if self.run.job_control != JobControl::Forwarded && is_job_control(arrival.signal) {
             return self.suspend(arrival);
         }
         // A signal that is dropped counts as never sent, also as a request to stop.
@@ -183,7 +248,9 @@ impl Loop<'_> {
 
     fn pass_on(&mut self, arrival: &Arrival) {
         let Some(target) = self.target else { return };
+        self.senders.note(arrival);
         self.counts.forwarded = self.counts.forwarded.wrapping_add(1);
+        self.notice(Notice::Forwarded(arrival.signal));
         if self.run.group {
             send_group(target, arrival.signal);
         } else if forward(target, arrival) == Sent::WithoutValue {
@@ -203,7 +270,7 @@ impl Loop<'_> {
                 if self.stage == Stage::Starting {
                     self.ended = Ended::Signal(asked.number() as u8);
                 }
-                self.happen(match (self.run.start.is_none(), self.run.stop_delay.is_zero()) {
+                self.happen(match (self.pause, self.run.stop_delay.is_zero()) {
                     (true, _) => Event::WorkloadEnded,
                     (false, true) => Event::StopAsked,
                     (false, false) => Event::DelayAsked,
@@ -223,19 +290,31 @@ impl Loop<'_> {
     /// Suspends the workload's group, then ourselves: whoever waits for us is told as if the
     /// workload had been suspended. Init cannot be stopped, by itself least of all.
     fn suspend(&mut self, arrival: Arrival) {
-        let signal = match self.run.rewrites.of(arrival.signal) {
-            Some(signal) if signal == arrival.signal => Signal::STOP,
-            Some(signal) => signal,
-            None => return,
-        };
-        if let Some(target) = self.target {
-            send_group(target, signal);
-        }
+        let Some(signal) = self.run.rewrites.of(arrival.signal) else { return };
+        let suspends = self.run.job_control == JobControl::Suspends && signal == arrival.signal;
+        let signal = if suspends { Signal::STOP } else { signal };
+        self.pass_on(&Arrival { signal, ..arrival });
         if !is_init() {
             let _ = rustix::process::kill_process(
                 rustix::process::getpid(),
                 rustix::process::Signal::STOP,
             );
+        }
+    }
+
+    /// HUP and CONT of the kernel, once each, for having left the terminal.
+    fn is_of_the_terminal(&mut self, signal: Signal) -> bool {
+        let expected = match signal {
+            Signal::HUP => &mut self.hup_due,
+            Signal::CONT => &mut self.cont_due,
+            _ => return false,
+        };
+        std::mem::take(expected)
+    }
+
+    fn notice(&self, notice: Notice) {
+        if let Some(tell) = &self.run.notice {
+            tell(notice);
         }
     }
 
@@ -285,15 +364,20 @@ impl Loop<'_> {
 
     fn has_ended(&mut self, pid: Pid, ended: Ended) {
         self.counts.reaped = self.counts.reaped.wrapping_add(1);
+        if self.explainer.as_ref().is_some_and(|explainer| explainer.is(pid)) {
+            return self.take_explanation(ended);
+        }
         if Some(pid) != self.target {
+            self.notice(Notice::Reaped(pid));
             if let Some(health) = &mut self.run.health {
                 health.has_ended(pid);
             }
             return;
         }
-        self.target = None;
+        self.leader = self.target.take();
         self.suspended = false;
         self.ended = ended;
+        self.explain_death(pid);
         if self.stage != Stage::Running {
             return self.happen(Event::WorkloadEnded);
         }
@@ -324,7 +408,47 @@ impl Loop<'_> {
         }
     }
 
+    /// Has the workload's end explained, unless it was its own 0.
+    fn explain_death(&mut self, workload: Pid) {
+        let wanted = self.run.drains && self.ended != Ended::Code(0);
+        let Some(explain) = self.run.explain_death.filter(|_| wanted) else { return };
+        let stopping = matches!(self.stage, Stage::Delaying | Stage::Stopping | Stage::Killing);
+        let death = Death {
+            workload,
+            ended: self.ended,
+            asked: stopping.then_some(Asked { signal: self.told.signal, sender: self.told.sender }),
+            killed_by_us: self.killed,
+            sender: self.senders.of(self.ended),
+        };
+        match Explainer::start(explain, death) {
+            Ok(explainer) => self.explainer = Some(explainer),
+            Err(_) => self.explained(tell_briefly(&death)),
+        }
+    }
+
+    /// The explanation's process has ended: its code is the cause, and the line has been logged.
+    fn take_explanation(&mut self, ended: Ended) {
+        let Some(explainer) = self.explainer.take() else { return };
+        let cause = match ended {
+            Ended::Code(code) => Cause::from_byte(code),
+            Ended::Signal(_) | Ended::Dumped(_) => None,
+        };
+        self.explained(cause.unwrap_or_else(|| tell_briefly(explainer.death())));
+    }
+
+    fn explained(&mut self, cause: Cause) {
+        if let Some(health) = &mut self.run.health {
+            health.tell_death(cause, self.ended.exit_code());
+        }
+        if matches!(self.stage, Stage::Draining | Stage::Clearing) {
+            self.end_health();
+        }
+    }
+
     fn watch_the_clock(&mut self) {
+        if let Some(explainer) = self.explainer.take_if(|explainer| explainer.is_late()) {
+            self.explained(tell_briefly(explainer.death()));
+        }
         let now = Moment::now();
         if self.limit.is_some_and(|moment| moment <= now) {
             self.limit = None;
@@ -337,7 +461,7 @@ impl Loop<'_> {
                 send(target, Signal::KILL);
             }
         }
-        if self.time_up.is_some_and(|moment| moment <= now) {
+        if self.explainer.is_none() && self.time_up.is_some_and(|moment| moment <= now) {
             self.time_up = None;
             self.happen(Event::TimeUp);
         }
@@ -353,7 +477,10 @@ impl Loop<'_> {
         }
         tracing::warn!("the workload has run for all the time it was given: stopping it");
         self.out_of_time = true;
-        self.ask_to_stop(Signal::TERM, Arrival { signal: Signal::TERM, sender: 0, value: None });
+        self.ask_to_stop(
+            Signal::TERM,
+            Arrival { signal: Signal::TERM, sender: std::process::id(), value: None },
+        );
     }
 
     fn happen(&mut self, event: Event) {
@@ -367,7 +494,7 @@ impl Loop<'_> {
     fn act(&mut self, action: Action) {
         match action {
             Action::Start => self.start(),
-            Action::Watch => self.tell_health(Phase::Running),
+            Action::Watch => self.watch(),
             Action::BackOff => self.tell_health(Phase::Starting),
             Action::Delay => {
                 self.up_in(self.run.stop_delay);
@@ -396,13 +523,14 @@ impl Loop<'_> {
     /// Makes a process for the workload. Where the kernel has none to give at the moment, that
     /// is tried again until the grace time has passed.
     fn start(&mut self) {
-        let Some(start) = self.run.start else { return self.happen(Event::Started) };
+        let Some(program) = &self.run.program else { return self.happen(Event::Started) };
         let now = Moment::now();
-        let error = match start() {
+        let error = match spawn(program, &self.run.inherited, self.run.terminal.as_ref()) {
             Ok(pid) => {
                 self.counts.restarts = self.starts;
                 self.starts = self.starts.saturating_add(1);
                 self.target = Some(pid);
+                self.notice(Notice::Started(pid));
                 self.began = now;
                 self.retry = FIRST_RETRY;
                 self.give_up = None;
@@ -420,6 +548,25 @@ impl Loop<'_> {
         tracing::error!("cannot make a process for the workload: {error}");
         self.ended = Ended::Code(NO_PROCESS);
         self.happen(Event::GaveUp);
+    }
+
+    /// The workload runs. At its first start the memory of the set-up is given back, with its
+    /// own arguments and environment where they are not needed again.
+    fn watch(&mut self) {
+        self.tell_health(Phase::Running);
+        if self.starts > 1 {
+            return;
+        }
+        if self.run.restarts.policy == Restart::Never {
+            self.run.program = None;
+        }
+        if self.run.leaves_folder {
+            leave_folder();
+        }
+        if self.run.closes_descriptors {
+            close_all_but(&[self.run.signals.as_fd().as_raw_fd()]);
+        }
+        give_back();
     }
 
     fn stop(&mut self) {
@@ -458,6 +605,7 @@ impl Loop<'_> {
             );
         }
         self.up_in(UNKILLABLE);
+        self.killed = true;
         if self.run.group {
             send_group(target, Signal::KILL);
         } else {
@@ -467,16 +615,27 @@ impl Loop<'_> {
 
     fn ask_the_rest(&mut self) {
         self.limit = None;
-        if let Some(mut health) = self.run.health.take() {
-            health.end();
+        match &self.explainer {
+            // Until then health shows what is known.
+            Some(_) => self.tell_health(Phase::Stopping),
+            None => self.end_health(),
         }
         zombies::say();
         if !self.run.drains {
+            if let (Some(leader), Some(signal)) = (self.leader, self.run.parting) {
+                send_group(leader, signal);
+            }
             self.stage = Stage::Over;
             return;
         }
         self.up_in(self.run.drain);
         signal_everything(Signal::TERM);
+    }
+
+    fn end_health(&mut self) {
+        if let Some(mut health) = self.run.health.take() {
+            health.end();
+        }
     }
 
     fn up_in(&mut self, length: Duration) {

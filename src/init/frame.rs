@@ -67,6 +67,28 @@ impl Tally {
     }
 }
 
+/// Why the workload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Cause {
+    /// By itself, with its code.
+    Code = 1,
+    /// By a signal.
+    Signal = 2,
+    /// As it was asked to.
+    Asked = 3,
+    /// It never started: execve was refused.
+    NotStarted = 4,
+    /// The kernel's out-of-memory killer.
+    OutOfMemory = 5,
+    /// An instruction that this processor does not have.
+    IllegalInstruction = 6,
+    /// Memory that is mapped and cannot be had.
+    BusError = 7,
+    /// A system call that a seccomp filter forbids.
+    Seccomp = 8,
+}
+
 /// One message: the whole state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -76,6 +98,8 @@ pub struct Frame {
     pub outcome: Outcome,
     /// The checks behind it.
     pub tally: Tally,
+    /// Why the workload ended last and with which exit code; `None` where none has.
+    pub death: Option<(Cause, u8)>,
     /// The workload's process, 0 where there is none.
     pub workload: u32,
     /// How often the health process was started again.
@@ -109,6 +133,7 @@ impl Frame {
             phase: Phase::Starting,
             outcome: Outcome::NotAsked,
             tally: Tally { pass: 0, warn: 0, fail: 0, skip: 0 },
+            death: None,
             workload: 0,
             health_restarts: 0,
             started,
@@ -122,6 +147,9 @@ impl Frame {
         bytes[0] = self.phase as u8;
         bytes[1] = self.outcome as u8;
         bytes[2..10].copy_from_slice(&self.tally.encode());
+        if let Some((cause, code)) = self.death {
+            bytes[10..12].copy_from_slice(&[cause as u8, code]);
+        }
         bytes[12..16].copy_from_slice(&self.workload.to_ne_bytes());
         bytes[16..20].copy_from_slice(&self.health_restarts.to_ne_bytes());
         bytes[20..28].copy_from_slice(&self.started.to_ne_bytes());
@@ -147,6 +175,10 @@ impl Frame {
             phase: Phase::from_byte(bytes[0])?,
             outcome: Outcome::from_byte(bytes[1])?,
             tally: Tally::decode(counts),
+            death: match bytes[10] {
+                0 => None,
+                cause => Some((Cause::from_byte(cause)?, bytes[11])),
+            },
             workload: word(12),
             health_restarts: word(16),
             started: u64::from_ne_bytes(started),
@@ -165,6 +197,24 @@ impl Phase {
         [Phase::Starting, Phase::Verifying, Phase::Running, Phase::Stopping, Phase::Failed]
             .into_iter()
             .find(|phase| *phase as u8 == byte)
+    }
+}
+
+impl Cause {
+    /// The cause that this byte of a message, or exit code of an explanation, stands for.
+    pub fn from_byte(byte: u8) -> Option<Cause> {
+        [
+            Cause::Code,
+            Cause::Signal,
+            Cause::Asked,
+            Cause::NotStarted,
+            Cause::OutOfMemory,
+            Cause::IllegalInstruction,
+            Cause::BusError,
+            Cause::Seccomp,
+        ]
+        .into_iter()
+        .find(|cause| *cause as u8 == byte)
     }
 }
 
@@ -187,11 +237,17 @@ mod tests {
             phase: Phase::Stopping,
             outcome: Outcome::Warn,
             tally: Tally { pass: 22, warn: 2, fail: 0, skip: 1 },
+            death: None,
             workload: 7,
             health_restarts: 3,
             started: u64::MAX - 5,
             counts: Counts { restarts: 1, forwarded: 2, without_value: 3, reaped: u32::MAX },
         };
+        for cause in (1..=8).map(Cause::from_byte) {
+            let frame = Frame { death: cause.map(|cause| (cause, 137)), ..frame };
+            assert!(frame.death.is_some());
+            assert_eq!(Frame::decode(&frame.encode()), Some(frame));
+        }
         let mut bytes = frame.encode();
         assert_eq!(Frame::decode(&bytes), Some(frame));
         assert_eq!(Frame::decode(&bytes[1..]), None);

@@ -9,14 +9,16 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::unistd::{ForkResult, fork};
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
 use super::clock::Moment;
 use super::forward;
-use super::frame::{Counts, Frame, Outcome, Phase, Tally};
+use super::frame::{Cause, Counts, Frame, Outcome, Phase, Tally};
 use super::inquiry::{Heard, Inquiries};
+use super::memory::end_set_up;
 use super::pid::Pid;
 use super::spawn::exit_now;
 use crate::config::Signal;
@@ -100,6 +102,13 @@ impl<'a> HealthProcess<'a> {
     pub fn note_verification(&mut self, outcome: Outcome, tally: Tally) {
         self.frame.outcome = outcome;
         self.frame.tally = tally;
+    }
+
+    /// Tells it why the workload has ended and with which exit code.
+    pub fn tell_death(&mut self, cause: Cause, code: u8) {
+        self.frame.death = Some((cause, code));
+        self.unsent = true;
+        self.flush();
     }
 
     /// Sends the newest state if there is room for it.
@@ -207,6 +216,7 @@ impl<'a> HealthProcess<'a> {
                 Ok(())
             }
             None => {
+                end_set_up();
                 drop(ours);
                 let code = (self.serve)(theirs, self.frame.health_restarts);
                 exit_now(code as u8)
@@ -218,15 +228,13 @@ impl<'a> HealthProcess<'a> {
 /// Forks: the child's id in the parent, `None` in the child.
 fn new_process(kinship: Kinship) -> io::Result<Option<Pid>> {
     let raw = match kinship {
-        // SAFETY: this process has one thread, so that the child may do whatever we may.
-        Kinship::Child => match unsafe { fork() }? {
-            ForkResult::Parent { child } => child.as_raw(),
-            ForkResult::Child => 0,
-        },
+        Kinship::Child => fork_child()?,
         // SAFETY: as fork. With every argument 0 the order, which differs between
         // architectures, does not matter: no flags, no new stack, exit signal 0. libc's idea of
         // the thread's id stays the parent's, which is why `health` never calls abort(3).
         Kinship::Unseen => match unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) } {
+            // qemu-user knows no exit signal but CHLD: an endpoint that is seen beats none.
+            -1 if Errno::last() == Errno::EINVAL => fork_child()?,
             -1 => return Err(io::Error::last_os_error()),
             raw => raw as i32,
         },
@@ -235,4 +243,13 @@ fn new_process(kinship: Kinship) -> io::Result<Option<Pid>> {
         0 => Ok(None),
         raw => Pid::new(raw).map(Some).ok_or_else(|| io::Error::other("fork gave no process id")),
     }
+}
+
+/// The child's id in the parent, 0 in the child.
+fn fork_child() -> io::Result<i32> {
+    // SAFETY: this process has one thread, so that the child may do whatever we may.
+    Ok(match unsafe { fork() }? {
+        ForkResult::Parent { child } => child.as_raw(),
+        ForkResult::Child => 0,
+    })
 }

@@ -10,14 +10,18 @@
 
 pub mod ancestry;
 pub mod clock;
+pub mod death;
 pub mod drain;
 pub mod event_loop;
 pub mod forward;
 pub mod frame;
 pub mod health_process;
+pub mod hygiene;
 pub mod inquiry;
+pub mod last_words;
 pub mod look;
 pub mod mask;
+pub mod memory;
 pub mod pid;
 pub mod preparation;
 pub mod reap;

@@ -11,6 +11,8 @@ pub enum Ended {
     Code(u8),
     /// This signal ended it.
     Signal(u8),
+    /// This signal ended it, and its memory was dumped into a core file.
+    Dumped(u8),
 }
 
 impl Ended {
@@ -18,7 +20,15 @@ impl Ended {
     pub const fn exit_code(self) -> u8 {
         match self {
             Ended::Code(code) => code,
-            Ended::Signal(signal) => 128 | signal,
+            Ended::Signal(signal) | Ended::Dumped(signal) => 128 | signal,
+        }
+    }
+
+    /// The number of the signal that ended it.
+    pub const fn signal(self) -> Option<u8> {
+        match self {
+            Ended::Code(_) => None,
+            Ended::Signal(signal) | Ended::Dumped(signal) => Some(signal),
         }
     }
 }
@@ -60,7 +70,11 @@ fn change(pid: Pid, status: WaitStatus) -> Option<Change> {
     if let Some(code) = status.exit_status() {
         Some(Change::Ended(pid, Ended::Code(code as u8)))
     } else if let Some(signal) = status.terminating_signal() {
-        Some(Change::Ended(pid, Ended::Signal(signal as u8)))
+        // WCOREDUMP (`man 2 wait`).
+        let dumped = status.as_raw() & 0x80 != 0;
+        let signal = signal as u8;
+        let ended = if dumped { Ended::Dumped(signal) } else { Ended::Signal(signal) };
+        Some(Change::Ended(pid, ended))
     } else if status.stopped() {
         Some(Change::Stopped(pid))
     } else if status.continued() {
@@ -80,5 +94,6 @@ mod tests {
         assert_eq!(Ended::Code(255).exit_code(), 255);
         assert_eq!(Ended::Signal(15).exit_code(), 143);
         assert_eq!(Ended::Signal(64).exit_code(), 192);
+        assert_eq!(Ended::Dumped(11).exit_code(), 139);
     }
 }

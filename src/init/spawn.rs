@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 use nix::unistd::{ForkResult, Pid as NixPid, execve, fork, setpgid};
 
+use super::last_words::LastWords;
 use super::mask::{Inherited, give_back};
 use super::pid::Pid;
 use super::terminal::Terminal;
@@ -24,6 +25,17 @@ pub struct Refusal {
     pub text: String,
 }
 
+/// What the workload is to our own process group, session and terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A process group of its own, in the terminal's foreground where we had it.
+    Foreground,
+    /// A session of its own, with the terminal on stdin as its own.
+    Session,
+    /// Our own group and session.
+    Same,
+}
+
 /// What becomes the workload.
 pub struct Program {
     /// Its arguments, the first being its name as typed.
@@ -32,9 +44,15 @@ pub struct Program {
     pub environment: Vec<CString>,
     /// The paths that are tried, in this order.
     pub candidates: Vec<CString>,
+    /// Where the process that is refused leaves its reason.
+    pub last_words: Option<LastWords>,
     /// Says why the last of `candidates` that was tried could not be executed. It reads files,
     /// which `init` does not: it is called in a process that has failed anyway.
     pub explain: fn(&Program, &CStr, io::Error) -> Refusal,
+    /// Says it.
+    pub say: fn(&str),
+    /// What it is to our group, session and terminal.
+    pub standing: Standing,
 }
 
 /// The paths to try for a program of this name: itself where it has a slash, else one in each
@@ -67,16 +85,33 @@ pub fn spawn(
     // SAFETY: this process has one thread, so that the child may do whatever we may.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => {
-            // The child does the same; whoever comes first, it is done before either goes on.
-            let _ = setpgid(child, child);
+            if program.standing == Standing::Foreground {
+                // The child does the same; whoever comes first, it is done before either goes on.
+                let _ = setpgid(child, child);
+            }
             Pid::new(child.as_raw()).ok_or_else(|| io::Error::other("fork gave no process id"))
         }
         ForkResult::Child => {
+            take_standing(program.standing, terminal);
+            exit_now(become_child(program, inherited))
+        }
+    }
+}
+
+/// In the child.
+fn take_standing(standing: Standing, terminal: Option<&Terminal>) {
+    match standing {
+        Standing::Same => {}
+        Standing::Foreground => {
             let _ = setpgid(NixPid::from_raw(0), NixPid::from_raw(0));
             if let Some(terminal) = terminal {
                 terminal.claim();
             }
-            exit_now(become_child(program, inherited))
+        }
+        Standing::Session => {
+            let _ = rustix::process::setsid();
+            // Refused where stdin is no terminal, or is another session's: then there is none.
+            let _ = rustix::process::ioctl_tiocsctty(std::io::stdin());
         }
     }
 }
@@ -96,7 +131,10 @@ fn become_child(program: &Program, inherited: &Inherited) -> u8 {
         arguments: program.arguments.clone(),
         environment,
         candidates: program.candidates.clone(),
+        last_words: program.last_words,
         explain: program.explain,
+        say: program.say,
+        standing: program.standing,
     };
     become_program(&program, inherited)
 }
@@ -107,7 +145,10 @@ pub fn become_program(program: &Program, inherited: &Inherited) -> u8 {
     give_back(inherited);
     let (candidate, errno) = try_candidates(program);
     let refusal = (program.explain)(program, candidate, errno.into());
-    tracing::error!("{}", refusal.text);
+    (program.say)(&refusal.text);
+    if let Some(words) = &program.last_words {
+        words.leave(&refusal.text);
+    }
     refusal.code
 }
 
@@ -117,6 +158,8 @@ fn try_candidates(program: &Program) -> (&CStr, Errno) {
     for candidate in &program.candidates {
         let Err(errno) = execve(candidate, &program.arguments, &program.environment);
         match errno {
+            // The only one there is: what the kernel says of it is the reason.
+            _ if program.candidates.len() == 1 => return (candidate, errno),
             // Nothing there. But a file that is there and lacks its interpreter says ENOENT too.
             Errno::ENOENT | Errno::ENOTDIR => {
                 if refused.1 == Errno::ENOENT && exists(candidate) {

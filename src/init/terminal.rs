@@ -1,8 +1,10 @@
 //! The terminal's foreground: handed to the workload's process group, taken back at the end.
 
+#![allow(unsafe_code, reason = "an ioctl that no crate here wraps")]
+
 use std::fs::File;
 use std::io::IsTerminal;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
 
@@ -12,6 +14,16 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// Gives the controlling terminal up, so that a session of the workload's own can have it.
+    /// True where we led the session: the kernel then sends HUP and CONT to our own group
+    /// (`man 2 ioctl_tty`, TIOCNOTTY), which are not for the workload.
+    pub fn leave() -> bool {
+        let stdin = std::io::stdin();
+        // SAFETY: TIOCNOTTY takes no argument.
+        let left = unsafe { libc::ioctl(stdin.as_raw_fd(), libc::TIOCNOTTY) } == 0;
+        left && nix::unistd::getsid(None).is_ok_and(|session| session == nix::unistd::getpid())
+    }
+
     /// The controlling terminal. `None` where there is none, and where another group is its
     /// foreground: a background job must not take the terminal from its user's shell.
     pub fn controlling() -> Option<Terminal> {

@@ -128,6 +128,27 @@ fn entry(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| number(line.strip_prefix(key)?.strip_prefix(' ')?))
 }
 
+/// Where the memory controller's files for this process are, inside `root`.
+pub struct MemoryGroup {
+    /// Whether it is version 2.
+    pub unified: bool,
+    /// Our group's folder.
+    pub path: PathBuf,
+    /// The mount point, at or above it.
+    pub top: PathBuf,
+}
+
+/// Finds them; `None` where none are mounted.
+pub fn memory_group(root: &Root) -> Option<MemoryGroup> {
+    let text = |path: &str| -> String {
+        let bytes = root.read(Path::new(path), MOST_PROC_BYTES).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let memberships = memberships(&text("/proc/self/cgroup"));
+    let place = Place::of("memory", &memberships, &mounts(&text("/proc/self/mountinfo")))?;
+    Some(MemoryGroup { unified: place.unified, path: place.own, top: place.top })
+}
+
 /// A line of /proc/self/cgroup: `4:memory:/some/group`; version 2 is `0::/some/group`.
 struct Membership {
     controllers: Vec<String>,

@@ -11,6 +11,7 @@ pub mod emulation;
 pub mod kernel;
 pub mod libc;
 pub mod limits;
+pub mod oom;
 pub mod root;
 pub mod text;
 

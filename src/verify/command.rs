@@ -1,227 +1,246 @@
 //! The workload: can this command be executed here, and if not, why? Asked before a start by
-//! verification, and after a failed execve(2) by the child that failed.
+//! verification and by `mak-init explain`, and after a failed execve(2) by the child that failed.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `obstacle` | one reason, with its exit code |
+//! | `find` | a name in PATH, and paths that lead nowhere |
+//! | `inspect` | from the path to what runs in the end |
+//! | `script` | the first line |
+//! | `access` | rights, and noexec |
+//! | `machine` | other processors and their emulators |
+//! | `arguments` | what is too long for execve |
 
-use std::ffi::{OsStr, OsString};
+mod access;
+mod arguments;
+mod find;
+mod inspect;
+mod machine;
+mod obstacle;
+mod script;
+
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+pub use access::Credentials;
+pub use obstacle::{NOT_EXECUTABLE, NOT_FOUND, Obstacle};
+
 use super::report::{Check, Status};
 use super::request::Request;
-use crate::elf;
 use crate::loader::Loader;
-use crate::platform::{Arch, Root, Uname};
+use crate::platform::{Root, Uname, kernel};
+use find::{find, joined, not_in_path};
+use inspect::{Fit, Ground, chain_shown, inspect};
 
-/// As much of a file as tells what it is: the kernel reads 256 bytes (`man 2 execve`).
-const HEAD: usize = 256;
+/// As many problems as a check lists.
+const MOST_EVIDENCE: usize = 12;
 
-/// The exit code for a program that was not found.
-const NOT_FOUND: u8 = 127;
-/// The exit code for one that was found and cannot be executed.
-const NOT_EXECUTABLE: u8 = 126;
-
-/// What a file is to execve(2).
-enum Kind {
-    Elf,
-    Script { interpreter: String },
-    Empty,
-    Text,
+/// A start that execve(2) has refused.
+pub struct Attempt<'a> {
+    /// The program that was tried last.
+    pub path: &'a Path,
+    /// The folders of PATH that were searched for it; none where it was named by a path.
+    pub folders: &'a [&'a Path],
+    /// Its arguments, itself the first.
+    pub arguments: &'a [CString],
+    /// Its environment, as `NAME=value`.
+    pub environment: &'a [CString],
 }
 
-/// Says why execve(2) has refused `path`, with the exit code for it. `folders` are those of PATH
-/// that were searched for it; none where it was named by a path.
-pub fn explain(path: &Path, folders: &[&Path], error: io::Error) -> (u8, String) {
-    let shown = path.display();
-    let errno = Errno::from_io_error(&error);
-    if matches!(errno, Some(Errno::NOENT | Errno::NOTDIR)) && !path.exists() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let text = match folders {
-            [] => format!("cannot start {shown}: there is no such file"),
-            folders => format!("cannot start {name}: not found in PATH ({})", joined(folders)),
-        };
-        return (NOT_FOUND, text);
-    }
+/// Says why execve(2) has refused with `error`, as one line, with the exit code for it.
+pub fn explain(attempt: &Attempt, error: io::Error) -> (u8, String) {
+    let obstacle = obstacle(attempt, &error);
+    let name = match (obstacle.id, attempt.folders) {
+        // No folder has it: the name as it was typed says more than the first place looked at.
+        ("command.missing", [_, ..]) => Path::new(attempt.path.file_name().unwrap_or_default()),
+        _ => attempt.path,
+    };
+    (obstacle.code, format!("cannot start {}: {obstacle}", name.display()))
+}
+
+fn obstacle(attempt: &Attempt, error: &io::Error) -> Obstacle {
     let root = Root::host();
-    let (code, why) = match (errno, examine(&root, path, Uname::of_this_process().arch())) {
-        (Some(Errno::TOOBIG), _) => {
-            (NOT_EXECUTABLE, "its arguments and environment are too long for execve".to_owned())
+    let search_path = joined(attempt.folders);
+    let ground = Ground {
+        root: &root,
+        arch: Uname::of_this_process().arch(),
+        who: Credentials::of_this_process(),
+        search_path: &search_path,
+        refused: true,
+    };
+    let errno = Errno::from_io_error(error);
+    if let Some(obstacle) = errno.and_then(|errno| told_by_errno(attempt, errno)) {
+        return obstacle;
+    }
+    let missing = matches!(errno, Some(Errno::NOENT | Errno::NOTDIR));
+    if missing && !attempt.folders.is_empty() && attempt.path.symlink_metadata().is_err() {
+        return not_in_path(&ground, attempt.path.file_name().unwrap_or_default());
+    }
+    match inspect(&ground, attempt.path) {
+        Err(obstacle) => obstacle,
+        Ok(fit) => unexplained(&fit, errno, error),
+    }
+}
+
+/// What the number alone tells; the file has nothing to add.
+fn told_by_errno(attempt: &Attempt, errno: Errno) -> Option<Obstacle> {
+    let text = match errno {
+        Errno::TOOBIG => {
+            let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
+            let (arguments, environment) = (attempt.arguments, attempt.environment);
+            arguments::too_long(arguments, environment, kernel::page_size(), stack)
         }
-        (Some(Errno::ACCESS), Ok(())) => (NOT_EXECUTABLE, refused_to_us(path)),
-        (_, Err(unfit)) => unfit,
-        (_, Ok(())) => (NOT_EXECUTABLE, error.to_string()),
+        Errno::TXTBSY => {
+            let text = "it is open for writing by some process (ETXTBSY)";
+            return Some(
+                Obstacle::refused("command.busy", text)
+                    .remedy("whoever writes it has to close it before the start"),
+            );
+        }
+        Errno::NOMEM => "the kernel has no memory for it (ENOMEM); raise the container's memory \
+                         limit"
+            .to_owned(),
+        Errno::AGAIN => "its user has as many processes as RLIMIT_NPROC allows (EAGAIN)".to_owned(),
+        Errno::MFILE | Errno::NFILE => {
+            "no more files can be opened (EMFILE, ENFILE); raise the limit of open files".to_owned()
+        }
+        _ => return None,
     };
-    (code, format!("cannot start {shown}: {why}"))
+    Some(Obstacle::refused("command.refused", text))
 }
 
-fn joined(folders: &[&Path]) -> String {
-    let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
-    folders.join(":")
-}
-
-/// Refused although the file itself is fit: by a folder on the way, or by the file system.
-fn refused_to_us(path: &Path) -> String {
-    let uid = rustix::process::geteuid().as_raw();
-    let noexec = rustix::fs::statvfs(path)
-        .is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC));
-    if noexec {
-        return "its file system is mounted noexec".to_owned();
-    }
-    format!("permission denied for uid {uid}, by the file or a folder on the way to it")
-}
-
-/// Why this file cannot be executed on `arch`, with the exit code for it.
-fn examine(root: &Root, path: &Path, arch: Option<Arch>) -> Result<(), (u8, String)> {
-    let unfit = |why: String| Err((NOT_EXECUTABLE, why));
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let meta = match root.locate(&absolute).and_then(|host| host.metadata()) {
-        Ok(meta) => meta,
-        Err(error) => return unfit(error.to_string()),
+/// The file is fit as far as can be seen, and was refused all the same.
+fn unexplained(fit: &Fit, errno: Option<Errno>, error: &io::Error) -> Obstacle {
+    let chain = chain_shown(&fit.chain);
+    let why = match errno {
+        Some(Errno::ACCESS | Errno::PERM) => {
+            format!("the kernel refuses it ({error}): a security module, or a file system's option")
+        }
+        Some(Errno::NOEXEC) if !fit.is_native => {
+            format!("this kernel cannot run such programs, nor is an emulator registered ({chain})")
+        }
+        Some(Errno::NOENT) => format!("something that it needs is not there ({chain})"),
+        _ => error.to_string(),
     };
-    if meta.is_dir() {
-        return unfit("it is a directory".to_owned());
-    }
-    let mode = meta.permissions().mode();
-    if mode & 0o111 == 0 {
-        return unfit(format!(
-            "it is not executable (mode {:04o}, owner {}:{}); chmod +x it in the image",
-            mode & 0o7777,
-            meta.uid(),
-            meta.gid()
-        ));
-    }
-    let file = match root.open(&absolute) {
-        Ok(file) => file,
-        // What may be executed need not be readable.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
-        Err(error) => return unfit(format!("it {error}")),
-    };
-    let kind = match kind(&file) {
-        Ok(kind) => kind,
-        Err(error) => return unfit(error.to_string()),
-    };
-    match kind {
-        Kind::Empty => unfit("it is an empty file".to_owned()),
-        Kind::Text => unfit(
-            "it is neither an ELF program nor a script that begins with #!; name its interpreter \
-             in the command or in its first line"
-                .to_owned(),
-        ),
-        Kind::Script { interpreter } => examine_script(root, &interpreter),
-        Kind::Elf => examine_elf(root, &file, arch),
-    }
+    Obstacle::refused("command.refused", why)
 }
 
-fn kind(file: &std::fs::File) -> io::Result<Kind> {
-    let mut head = [0; HEAD];
-    let count = rustix::io::pread(file, &mut head, 0)?;
-    let head = &head[..count];
-    if head.is_empty() {
-        return Ok(Kind::Empty);
-    }
-    if head.starts_with(b"\x7fELF") {
-        return Ok(Kind::Elf);
-    }
-    let Some(line) = head.strip_prefix(b"#!") else { return Ok(Kind::Text) };
-    let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let line = String::from_utf8_lossy(line);
-    let interpreter = line.trim_start_matches([' ', '\t']);
-    let interpreter = interpreter.split([' ', '\t']).next().unwrap_or_default();
-    Ok(Kind::Script { interpreter: interpreter.to_owned() })
+/// A command and what becomes of it.
+pub struct Assessment {
+    /// What was named.
+    pub name: String,
+    /// Where it was found; `None` where it was not.
+    pub path: Option<PathBuf>,
+    /// What runs in the end, through interpreters: `/app/run -> /bin/sh`.
+    pub chain: String,
+    /// What stands in the way of execve.
+    pub obstacle: Option<Obstacle>,
+    /// What its dynamic loader would stop at: it ends with 127 then.
+    pub unloadable: Vec<String>,
 }
 
-fn examine_script(root: &Root, interpreter: &str) -> Result<(), (u8, String)> {
-    if interpreter.is_empty() {
-        return Err((NOT_EXECUTABLE, "its first line is #! without an interpreter".to_owned()));
+impl Assessment {
+    /// The exit code of a start: 0, 126 or 127.
+    pub fn code(&self) -> u8 {
+        match &self.obstacle {
+            Some(obstacle) => obstacle.code,
+            None if self.unloadable.is_empty() => 0,
+            None => NOT_FOUND,
+        }
     }
-    if let Some(name) = interpreter.strip_suffix('\r') {
-        return Err((
-            NOT_FOUND,
-            format!(
-                "its first line ends in CR LF, so that its interpreter is looked for as {name:?} and \
-                 a CR; save it with LF line ends"
+
+    /// The same as a check of the report.
+    pub fn check(&self) -> Check {
+        let subject = self.name.clone();
+        if let Some(obstacle) = &self.obstacle {
+            let message = match &self.path {
+                Some(path) => format!("{}: {}", path.display(), obstacle.why),
+                None => obstacle.why.clone(),
+            };
+            let check = Check::new(obstacle.id, Status::Fail, subject, message);
+            return match &obstacle.remedy {
+                Some(remedy) => check.remedy(remedy.clone()),
+                None => check,
+            };
+        }
+        match self.unloadable.split_first() {
+            None => Check::new(
+                "command.missing",
+                Status::Pass,
+                subject,
+                format!("would start: {}", self.chain),
             ),
-        ));
+            Some((first, rest)) => {
+                let message = format!("{} cannot be loaded: {first}", self.chain);
+                Check::new("command.closure", Status::Fail, subject, message)
+                    .evidence(rest.to_vec())
+            }
+        }
     }
-    if root.exists(Path::new(interpreter)) {
-        return Ok(());
-    }
-    Err((NOT_FOUND, format!("its interpreter {interpreter} is not in the image")))
 }
 
-fn examine_elf(root: &Root, file: &std::fs::File, arch: Option<Arch>) -> Result<(), (u8, String)> {
-    let object = match elf::read(file) {
-        Ok(object) => object,
-        Err(error) => return Err((NOT_EXECUTABLE, format!("it {error}"))),
+/// Looks at the program of this name, as this user would start it, and runs nothing.
+pub fn assess(request: &Request, name: &OsStr, loader: Option<&Loader>) -> Assessment {
+    let root = &request.root;
+    let who = match root.is_host() {
+        true => Credentials::of_this_process(),
+        // Who will be there is not known.
+        false => Credentials::root(),
     };
-    if let Some(Err(mismatch)) = arch.map(|arch| object.identity.runs_on(arch)) {
-        return Err((NOT_EXECUTABLE, format!("it {mismatch}; no emulator is registered for it")));
+    let ground = Ground {
+        root,
+        arch: loader.map(Loader::arch).or_else(|| Uname::of_this_process().arch()),
+        who,
+        search_path: request.surroundings.search_path(),
+        refused: false,
+    };
+    let mut assessment = Assessment {
+        name: name.to_string_lossy().into_owned(),
+        path: None,
+        chain: String::new(),
+        obstacle: None,
+        unloadable: Vec::new(),
+    };
+    let path = match find(&ground, name) {
+        Ok(path) => path,
+        Err(obstacle) => return Assessment { obstacle: Some(obstacle), ..assessment },
+    };
+    let fit = match inspect(&ground, &path) {
+        Ok(fit) => fit,
+        Err(obstacle) => {
+            return Assessment { path: Some(path), obstacle: Some(obstacle), ..assessment };
+        }
+    };
+    assessment.chain = chain_shown(&fit.chain);
+    if let (Some(loader), Some(program)) = (loader.filter(|_| fit.is_native), fit.chain.last()) {
+        let program = std::path::absolute(program).unwrap_or_else(|_| program.clone());
+        let closure = loader.closure(&program.to_string_lossy(), None);
+        let fatal = closure.problems.iter().filter(|problem| problem.is_fatal());
+        assessment.unloadable = fatal.take(MOST_EVIDENCE).map(ToString::to_string).collect();
     }
-    match object.interpreter.as_deref().filter(|loader| !root.exists(Path::new(loader))) {
-        None => Ok(()),
-        Some(loader) => Err((
-            NOT_FOUND,
-            format!(
-                "its dynamic loader {loader} is not in the image: it was built for another libc"
-            ),
-        )),
-    }
+    Assessment { path: Some(path), ..assessment }
 }
 
 /// The preflight of a command, as a check.
 pub fn check(request: &Request, command: &[OsString], loader: &Loader) -> Check {
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
-    let subject = name.to_string_lossy().into_owned();
-    let root = &request.root;
-    let Some(path) = find(root, name, request.surroundings.search_path()) else {
-        let message =
-            format!("not found{}", if name.as_bytes().contains(&b'/') { "" } else { " in PATH" });
-        return Check::new("command.missing", Status::Fail, subject, message)
-            .remedy("install it in the image, or correct the command");
-    };
-    if let Err((_, why)) = examine(root, &path, Some(loader.arch())) {
-        let message = format!("{}: {why}", path.display());
-        return Check::new("command.refused", Status::Fail, subject, message);
-    }
-    let closure = loader.closure(&path.to_string_lossy(), None);
-    let script = root.open(&path).ok().and_then(|file| kind(&file).ok());
-    let problems: Vec<String> = match script {
-        Some(Kind::Elf) => {
-            closure.problems.iter().filter(|p| p.is_fatal()).map(ToString::to_string).collect()
-        }
-        _ => Vec::new(),
-    };
-    match problems.first() {
-        None => Check::new(
-            "command.missing",
-            Status::Pass,
-            subject,
-            format!("found at {}", path.display()),
-        ),
-        Some(first) => {
-            let message = format!("{} cannot be loaded: {first}", path.display());
-            Check::new("command.closure", Status::Fail, subject, message)
-                .evidence(problems[1..].to_vec())
-        }
-    }
+    assess(request, name, Some(loader)).check()
 }
 
-/// The file that execvp(3) would take; a folder or a file without x bit is passed over only
-/// where there is another.
-fn find(root: &Root, name: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    if name.as_bytes().contains(&b'/') {
-        let path = std::path::absolute(name).ok()?;
-        return root.exists(&path).then_some(path);
-    }
-    let candidates: Vec<PathBuf> = std::env::split_paths(path)
-        .map(|folder| folder.join(name))
-        .filter(|candidate| root.exists(candidate))
-        .collect();
-    let executable = |path: &&PathBuf| {
-        let meta = root.locate(path).and_then(|host| host.metadata());
-        meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+/// Where the program of this name is, for those who look at a file after the fact.
+pub fn locate(request: &Request, name: &OsStr) -> Option<PathBuf> {
+    let ground = Ground {
+        root: &request.root,
+        arch: None,
+        who: Credentials::of_this_process(),
+        search_path: request.surroundings.search_path(),
+        refused: false,
     };
-    candidates.iter().find(executable).or(candidates.first()).cloned()
+    let path = find(&ground, name).ok()?;
+    let fit = inspect(&ground, &path).ok()?;
+    fit.chain.last().cloned().filter(|path| !path.as_os_str().as_bytes().is_empty())
 }

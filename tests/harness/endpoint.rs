@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::thread;
+use std::time::Instant;
 
 use super::launch::Place;
 use super::running::Running;
@@ -22,6 +23,16 @@ pub fn free_address(place: Place) -> SocketAddr {
         }
     };
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
+/// Waits until nobody has this address any more: a process that was killed keeps its sockets
+/// until it has ended.
+pub fn until_nobody_listens(address: SocketAddr) {
+    let deadline = Instant::now() + patience();
+    while let Err(error) = TcpListener::bind(address) {
+        assert!(Instant::now() < deadline, "somebody still has {address}: {error}");
+        thread::yield_now();
+    }
 }
 
 /// An answer.

@@ -15,9 +15,14 @@ pub struct Folder(PathBuf);
 impl Folder {
     /// Makes one; everybody may pass through it.
     pub fn new() -> Folder {
+        Folder::below(&env::temp_dir())
+    }
+
+    /// Makes one in this folder, for what has to be on the same file system as something there.
+    pub fn below(parent: &Path) -> Folder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("mak-init-test-{}-{number}", process::id()));
+        let path = parent.join(format!("mak-init-test-{}-{number}", process::id()));
         fs::create_dir(&path).expect("a folder for the test");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         Folder(path.canonicalize().unwrap())

@@ -95,6 +95,7 @@ impl Launch {
     /// Another file as mak-init: a copy where another user can reach it.
     pub fn program(mut self, path: &str) -> Launch {
         self.program = text(OsStr::new(path));
+        self.arguments[0] = self.program.clone();
         self
     }
 

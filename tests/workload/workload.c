@@ -8,12 +8,16 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -227,6 +231,60 @@ static int wait_for_any(void) {
     return 0;
 }
 
+static void without_core(void) {
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+}
+
+/* Takes memory until the kernel ends it; stops at half a GiB, where it has no limit. */
+static int eat_memory(void) {
+    for (int i = 0; i < 512; i++) {
+        char *piece = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (piece == MAP_FAILED) return 98;
+        memset(piece, 1, 1 << 20);
+    }
+    return 97;
+}
+
+static int illegal_instruction(void) {
+    without_core();
+#if defined(__x86_64__)
+    __asm__ volatile("ud2");
+#elif defined(__aarch64__)
+    __asm__ volatile(".inst 0");
+#else
+    raise(SIGILL);
+#endif
+    return 98;
+}
+
+/* Touches a mapped file beyond its end. */
+static int bus_error(const char *path) {
+    without_core();
+    int fd = open(path, O_CREAT | O_RDWR, 0600);
+    if (fd < 0) return 98;
+    volatile char *mapped = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    return mapped == MAP_FAILED ? 97 : mapped[0];
+}
+
+/* Forbids itself every system call. */
+static int break_a_filter(void) {
+    struct sock_filter kill = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL);
+    struct sock_fprog filter = {.len = 1, .filter = &kill};
+    without_core();
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return 98;
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) return 97;
+    return 96;
+}
+
+static int dump_core(void) {
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    if (setrlimit(RLIMIT_CORE, &all) != 0) return 98;
+    set_mask(0);
+    dispose(SIGABRT, 0);
+    abort();
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     int number = argc > 2 ? atoi(argv[2]) : 0;
@@ -240,6 +298,11 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "read-line")) return read_line();
     if (!strcmp(what, "term-everyone")) return term_everyone();
     if (!strcmp(what, "wait-for-any")) return wait_for_any();
+    if (!strcmp(what, "eat-memory")) return eat_memory();
+    if (!strcmp(what, "illegal-instruction")) return illegal_instruction();
+    if (!strcmp(what, "bus-error")) return argc > 2 ? bus_error(argv[2]) : 98;
+    if (!strcmp(what, "break-a-filter")) return break_a_filter();
+    if (!strcmp(what, "dump-core")) return dump_core();
     if (!strcmp(what, "environment")) {
         for (char **entry = environ; *entry; entry++) say(*entry);
         return 0;

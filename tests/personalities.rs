@@ -1,0 +1,200 @@
+//! Called by a peer's name, mak-init keeps the peer's contract.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed step is a failed test"
+)]
+
+mod harness;
+
+use harness::{Ended, Launch, Place, only_as_root, processes};
+
+fn run(place: Place, peer: &str, words: &[&str]) -> Ended {
+    Launch::at(place).arguments(&["--as", peer]).arguments(words).start().end()
+}
+
+#[test]
+fn versions_and_help_go_where_the_peer_puts_them() {
+    let tini = run(Place::Beside, "tini", &["--version"]);
+    assert!(tini.expect(0).text().starts_with("tini version 0.19.0 - git."));
+    let commit = tini.text().trim().rsplit("git.").next().unwrap().to_owned();
+    assert!(!commit.is_empty() && !commit.contains('.'), "docker info takes no dots: {commit}");
+    assert!(run(Place::Beside, "tini", &["-h"]).expect(0).text().contains("Usage"));
+    let dumb = run(Place::Beside, "dumb-init", &["--version"]);
+    assert_eq!(dumb.expect(0).stderr, "dumb-init v1.2.5\n");
+    assert_eq!(dumb.text(), "");
+    assert!(run(Place::Beside, "dumb-init", &["-h"]).expect(0).stderr.contains("Usage"));
+    let catatonit = run(Place::Beside, "catatonit", &["-V"]);
+    assert_eq!(catatonit.expect(0).text(), "tini version 0.2.1_catatonit\n");
+}
+
+#[test]
+fn usage_errors_have_the_peers_codes_and_messages() {
+    for words in [[].as_slice(), &["-x"], &["--"], &["--version", "x"], &["-p", "TERM", "x"]] {
+        assert!(run(Place::Beside, "tini", words).expect(1).stderr.contains("Usage"), "{words:?}");
+    }
+    let none = run(Place::Beside, "dumb-init", &[]);
+    assert!(none.expect(1).stderr.starts_with("Usage: dumb-init [option] program [args]\n"));
+    assert_eq!(none.stderr.lines().count(), 2);
+    let unknown = run(Place::Beside, "dumb-init", &["--yolo", "x"]);
+    assert!(unknown.expect(1).stderr.contains("dumb-init: unrecognized option '--yolo'"));
+    let pair = run(Place::Beside, "dumb-init", &["-r", "TERM:INT", "x"]);
+    assert!(pair.expect(1).stderr.contains("-r option takes <signum>:<signum>"));
+    assert_eq!(pair.stderr.lines().count(), 3);
+    run(Place::Beside, "catatonit", &[]).expect(1);
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_has_the_peers_code() {
+    for (peer, missing, directory) in [("tini", 127, 126), ("dumb-init", 2, 2), ("catatonit", 1, 1)]
+    {
+        run(Place::First, peer, &["no-such-program"]).expect(missing);
+        run(Place::First, peer, &["/etc"]).expect(directory);
+        run(Place::First, peer, &["/etc/passwd/x"]).expect(if peer == "tini" {
+            1
+        } else {
+            missing
+        });
+    }
+    let dumb = run(Place::Beside, "dumb-init", &["no-such-program"]);
+    assert_eq!(dumb.stderr, "[dumb-init] no-such-program: No such file or directory\n");
+}
+
+#[test]
+fn codes_and_deaths_come_through_every_peer() {
+    for place in Place::BOTH {
+        for peer in ["tini", "dumb-init", "catatonit"] {
+            run(place, peer, &["--", "/bin/sh", "-c", "exit 9"]).expect(9);
+            run(place, peer, &["--", "/bin/sh", "-c", "kill -KILL $$"]).expect(137);
+        }
+    }
+    run(Place::First, "tini", &["-e", "143", "--", "/bin/sh", "-c", "exit 143"]).expect(0);
+}
+
+#[test]
+fn a_signal_is_only_forwarded_and_no_grace_period_begins() {
+    for peer in ["tini", "dumb-init", "catatonit"] {
+        let launch = Launch::first().arguments(&["--as", peer, "--"]);
+        let workload = harness::workload().to_str().unwrap();
+        let mut running = launch.arguments(&[workload, "print-signals", "10"]).start();
+        running.line("ready");
+        for _ in 0..3 {
+            running.signal(libc::SIGTERM);
+            running.line("sig 15 ");
+        }
+        running.signal(libc::SIGUSR1);
+        running.end().expect(0);
+    }
+}
+
+#[test]
+fn tini_says_what_scripts_look_for() {
+    let beside = run(Place::Beside, "tini", &["--", "/bin/true"]);
+    assert!(beside.expect(0).stderr.contains("zombie reaping won't work"));
+    assert_eq!(run(Place::Beside, "tini", &["-s", "--", "/bin/true"]).expect(0).stderr, "");
+    assert_eq!(run(Place::First, "tini", &["--", "/bin/true"]).expect(0).stderr, "");
+    let silent = Launch::beside().variable("TINI_VERBOSITY", "0");
+    assert_eq!(silent.arguments(&["--as", "tini", "/bin/true"]).start().end().expect(0).stderr, "");
+    let orphan = "(sh -c 'sleep 0.05 & exit 0'); sleep 0.3";
+    let warned = run(Place::First, "tini", &["-w", "--", "/bin/sh", "-c", orphan]);
+    assert!(
+        warned.expect(0).stderr.contains("Reaped zombie process with pid="),
+        "{}",
+        warned.stderr
+    );
+    let verbose = Launch::first().variable("TINI_VERBOSITY", "3");
+    let ended = verbose.arguments(&["--as", "tini", "/bin/true"]).start().end();
+    assert!(ended.expect(0).text().contains("Received SIGCHLD"));
+}
+
+#[test]
+fn tini_dies_with_its_parent_only_where_it_is_told_to() {
+    let script = "trap 'echo told; exit 3' USR1; echo ready; while :; do sleep 0.01; done";
+    let parent = format!(
+        "({} --as tini -s -p SIGUSR1 -- /bin/sh -c \"{script}\" & read go); read end",
+        harness::program().display()
+    );
+    let mut running = Launch::beside().program("/bin/sh").arguments(&["-c", &parent]).start();
+    running.line("ready");
+    running.type_in(b"go\n");
+    running.line("told");
+    running.type_in(b"end\n");
+    running.end().expect(0);
+}
+
+#[test]
+fn dumb_init_gives_the_program_a_session_of_its_own_and_tells_all_of_it() {
+    let session = r#"[ "$(ps -o sid= -p $$ | tr -d ' ')" = "$$" ] && echo own || echo shared"#;
+    for (words, said) in [([].as_slice(), "own\n"), (&["-c"], "shared\n")] {
+        let words = [words, &["--", "/bin/sh", "-c", session]].concat();
+        assert_eq!(run(Place::First, "dumb-init", &words).expect(0).text(), said);
+    }
+    let script = "(trap 'echo child has it; exit' USR1; echo ready; while :; do sleep 0.01; done) & \
+                  trap 'echo leader has it' USR1; wait; wait; exit 0";
+    let launch = Launch::first().arguments(&["--as", "dumb-init", "/bin/sh", "-c", script]);
+    let mut running = launch.start();
+    running.line("ready");
+    running.signal(libc::SIGUSR1);
+    let ended = running.end();
+    assert!(ended.text().contains("child has it") && ended.text().contains("leader has it"));
+}
+
+#[test]
+fn dumb_init_rewrites_and_drops_by_number() {
+    let workload = harness::workload().to_str().unwrap();
+    let launch = Launch::first().arguments(&["--as", "dumb-init", "-r", "15:12", "-r", "1:0"]);
+    let mut running = launch.arguments(&[workload, "print-signals", "10"]).start();
+    running.line("ready");
+    running.signal(libc::SIGHUP);
+    running.signal(libc::SIGTERM);
+    running.line("sig 12 ");
+    running.signal(libc::SIGUSR1);
+    assert!(!running.end().expect(0).text().contains("sig 1 "));
+}
+
+#[test]
+fn dumb_init_suspends_the_session_and_itself_and_both_go_on() {
+    let script = "echo ready; while :; do sleep 0.01; done";
+    let launch = Launch::beside().arguments(&["--as", "dumb-init", "/bin/sh", "-c", script]);
+    let mut running = launch.start();
+    running.line("ready");
+    let workload = processes::children(running.pid())[0];
+    running.signal(libc::SIGTSTP);
+    running.until("both to stop", |running| {
+        processes::state(workload) == Some('T') && processes::state(running.pid()) == Some('T')
+    });
+    running.signal(libc::SIGCONT);
+    running.until("both to go on", |running| {
+        processes::state(workload) != Some('T') && processes::state(running.pid()) != Some('T')
+    });
+    running.signal(libc::SIGTERM);
+    running.end().expect(143);
+}
+
+#[test]
+fn catatonit_pauses_until_term_or_int() {
+    for number in [libc::SIGTERM, libc::SIGINT] {
+        let mut running = Launch::first().arguments(&["--as", "catatonit", "-P"]).start();
+        running.until("its signals to be blocked", |running| {
+            processes::status(running.pid(), "SigBlk").is_some_and(|set| set.ends_with("fffbfeff"))
+        });
+        running.signal(libc::SIGUSR1);
+        running.signal(number);
+        running.end().expect(0);
+    }
+}
+
+#[test]
+fn a_peers_name_is_enough() {
+    if !only_as_root("the program is called through links that root may make") {
+        return;
+    }
+    let folder = harness::Folder::new();
+    for (name, code) in [("tini", 127), ("docker-init", 127), ("dumb-init", 2), ("podman-init", 1)]
+    {
+        let link = folder.at(name);
+        std::os::unix::fs::symlink(harness::program(), &link).unwrap();
+        Launch::beside().program(&link).arguments(&["no-such-program"]).start().end().expect(code);
+    }
+}
