@@ -126,6 +126,22 @@ fn a_program_that_hangs_hurts_only_its_own_check_and_not_the_stop() {
     }
 }
 
+#[test]
+fn looks_are_made_as_the_workloads_user() {
+    if !only_as_root("running the workload as another user") {
+        return;
+    }
+    let folder = Folder::new();
+    let secret = folder.make("secret", 0o700) + "/x";
+    std::fs::write(&secret, "").unwrap();
+    let who = "command = [\"sh\", \"-c\", \"test $(id -u) = 1000\"]";
+    let checks = check("file", &format!("kind = \"file\"\npath = {secret:?}"))
+        + &check("who", &format!("kind = \"exec\"\n{who}"));
+    let mut checked = Checked::start(Place::First, folder, &checks, &["--user", "1000"]);
+    checked.until("/readyz/who", 200);
+    checked.until_says("/readyz/file", "failed: permission denied");
+}
+
 /// A server that answers with the status that stands in the number; 0 closes without an answer.
 fn server(status: Arc<AtomicU16>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -29,7 +29,13 @@ pub fn main(started: &Started, words: Words) -> u8 {
         return usage("explain: there is no command; name one: mak-init explain COMMAND [ARG…]");
     };
     let uname = Uname::of_this_process();
-    let environment = run::workload_environment(started, effective.profile.as_ref(), &uname);
+    let environment = match run::workload(started, &effective, &uname) {
+        Ok((_, environment)) => environment,
+        Err(error) => {
+            say(&error.to_string());
+            return code::CONFIGURATION;
+        }
+    };
     let request = Request { root, ..Request::empty(&environment) };
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
     let assessment = look(&request, name, &uname);

@@ -14,8 +14,8 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("1", "healthcheck: the endpoint is not healthy, or does not answer"),
     ("64", "usage: an option, a word, or an environment variable of mak-init"),
     ("69", "verification failed"),
-    ("78", "configuration: a file or a profile"),
-    ("125", "mak-init itself failed: a directory, the endpoint, a process"),
+    ("78", "configuration: a file, a profile, a user or a secret"),
+    ("125", "mak-init itself failed: a directory, the endpoint, a limit or right for the workload"),
     ("126", "the workload was found and cannot be executed; explain: it would be"),
     ("127", "the workload, or what it needs to start, was not found; explain: it would not be"),
 ];

@@ -1,7 +1,9 @@
 //! The command line: what was typed becomes one call into the parts, and its result an exit
 //! code. `words` reads what was typed, `help` says it back, and each subcommand has a file.
 
+pub mod attributes;
 pub mod config;
+pub mod environment;
 pub mod explain;
 pub mod healthcheck;
 pub mod help;

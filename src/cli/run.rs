@@ -1,26 +1,35 @@
 //! Running a workload: the steps of a start in their order (docs/architecture.md), then the
 //! loop of PID 1, or in exec mode the workload itself.
 
+use std::error::Error;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::geteuid;
+
+use super::attributes::{attributes, cannot_signal, user};
+use super::environment::{Environment, find, set, workload_environment};
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
 use crate::config::check::{OnFailure, Subject};
 use crate::config::resolve::Form;
-use crate::config::{CheckEntry, Effective, Mode, Policy, Profile};
+use crate::config::{CheckEntry, Effective, Mode, Policy};
 use crate::death;
-use crate::directories::{Access, Directory, Owner, prepare as prepare_directory};
+use crate::directories::{
+    Access, Directory, Owner, make as make_directory, prepare as prepare_directory, prove,
+};
 use crate::health;
 use crate::init::ancestry::{adopt_orphans, die_with_parent};
+use crate::init::attributes::Attributes;
 use crate::init::death::Death;
 use crate::init::event_loop::{JobControl, Run};
 use crate::init::forward::Rewrites;
 use crate::init::frame::{Cause, Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship, Serve};
+use crate::init::identity::Identity;
 use crate::init::inquiry::Inquiries;
 use crate::init::last_words::LastWords;
 use crate::init::look::look;
@@ -33,11 +42,8 @@ use crate::init::spawn::{Program, Refusal, Standing, become_program, candidates}
 use crate::init::terminal::Terminal;
 use crate::init::title::Title;
 use crate::init::{self, clock};
-use crate::platform::{Root, Uname, oom, prefixed_variables, variables};
+use crate::platform::{Root, Uname, oom};
 use crate::verify::{self, Report, Status, Verdict};
-
-/// The environment as names and values.
-pub type Environment = Vec<(OsString, OsString)>;
 
 /// Runs the workload; the result is the exit code.
 pub fn run(started: Started, words: Words) -> u8 {
@@ -70,12 +76,19 @@ pub fn run(started: Started, words: Words) -> u8 {
         Err(error) => return failed("cannot receive signals", &error),
     };
     let uname = Uname::of_this_process();
-    let environment = workload_environment(&started, effective.profile.as_ref(), &uname);
+    let (attributes, environment) = match workload(&started, &effective, &uname) {
+        Ok(settled) => settled,
+        Err(error) => {
+            tracing::error!("{error}");
+            return code::CONFIGURATION;
+        }
+    };
     let mut start = Start {
         effective: &effective,
         command,
         pause,
         environment,
+        attributes,
         inherited,
         title: started.title,
     };
@@ -117,49 +130,26 @@ pub fn command(words: Words, effective: &Effective) -> Option<Vec<OsString>> {
     Some(configured.iter().map(OsString::from).collect())
 }
 
+/// What the workload is started with, by the rights mak-init has now.
+pub fn workload(
+    started: &Started,
+    effective: &Effective,
+    uname: &Uname,
+) -> Result<(Attributes, Environment), Box<dyn Error>> {
+    let wanted = &effective.values.workload;
+    let user = user(wanted)?;
+    if user.as_ref().is_some_and(cannot_signal) {
+        tracing::warn!("without CAP_KILL mak-init cannot signal a workload of another user");
+    }
+    let profile = effective.profile.as_ref();
+    let given = &started.environment;
+    let environment = workload_environment(given, wanted, user.as_ref(), profile, uname)?;
+    Ok((attributes(wanted, user.as_ref()), environment))
+}
+
 fn failed(what: &str, error: &dyn std::fmt::Display) -> u8 {
     tracing::error!("{what}: {error}");
     code::FAILED
-}
-
-/// The environment as it was given, with the profile's defaults where nothing is set, and with
-/// the platform's variables.
-pub fn workload_environment(
-    started: &Started,
-    profile: Option<&Profile>,
-    uname: &Uname,
-) -> Environment {
-    let mut environment = started.environment.clone();
-    if let Some(profile) = profile {
-        for (name, value) in &profile.environment {
-            if find(&environment, name).is_none() {
-                set(&mut environment, name, value.as_ref());
-            }
-        }
-        for entry in &profile.directories {
-            if find(&environment, &entry.variable).is_none_or(OsStr::is_empty) {
-                set(&mut environment, &entry.variable, entry.default.as_os_str());
-            }
-        }
-        for (name, value) in prefixed_variables(&profile.prefix, uname) {
-            set(&mut environment, &name, value.as_ref());
-        }
-    }
-    for (name, value) in variables(uname) {
-        set(&mut environment, name, value.as_ref());
-    }
-    environment
-}
-
-fn find<'e>(environment: &'e Environment, name: &str) -> Option<&'e OsStr> {
-    environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
-}
-
-fn set(environment: &mut Environment, name: &str, value: &OsStr) {
-    match environment.iter_mut().find(|(known, _)| known == name) {
-        Some((_, old)) => *old = value.to_owned(),
-        None => environment.push((name.into(), value.to_owned())),
-    }
 }
 
 /// What the health process is made from.
@@ -222,16 +212,25 @@ struct Looker {
     inherited: Inherited,
     environment: Vec<CString>,
     search_path: Option<OsString>,
+    attributes: Attributes,
 }
 
 impl Looker {
-    /// In such a child.
+    /// In such a child, as the workload's user; a program is given its other attributes too.
     fn look(&self, check: &CheckEntry) -> Result<(), String> {
         self.title.replace("mak-init: check");
+        let runs = matches!(check.subject, Subject::Exec(_));
+        if let Some(user) = self.attributes.identity.as_ref().filter(|_| !runs) {
+            let taken = user.take_groups().and_then(|()| user.take_user());
+            taken.map_err(|_| "it cannot be looked at as the workload's user".to_owned())?;
+        }
         let program = |words: &[String]| {
             let words: Vec<OsString> = words.iter().map(OsString::from).collect();
             let environment = self.environment.clone();
-            program_of(&words, environment, self.search_path.as_deref(), explain, Standing::Same)
+            let path = self.search_path.as_deref();
+            let program = program_of(&words, environment, path, explain, Standing::Same)?;
+            let attributes = Attributes { hand_over_streams: false, ..self.attributes.clone() };
+            Some(Program { attributes, ..program })
         };
         look(&check.subject, check.timeout, &self.inherited, &program)
     }
@@ -271,6 +270,7 @@ struct Start<'a> {
     /// Whether there is no workload at all.
     pause: bool,
     environment: Environment,
+    attributes: Attributes,
     inherited: Inherited,
     title: Title,
 }
@@ -350,6 +350,7 @@ impl Start<'_> {
                 false => Vec::new(),
             },
             search_path: find(&self.environment, "PATH").map(OsStr::to_owned),
+            attributes: self.attributes.clone(),
         }
     }
 
@@ -424,6 +425,10 @@ impl Start<'_> {
     /// The profile's directories where the environment puts them.
     fn directories(&self) -> Result<Vec<Directory>, u8> {
         let Some(profile) = &self.effective.profile else { return Ok(Vec::new()) };
+        let user = self.attributes.identity.as_ref().map(|identity| Owner {
+            uid: Some(identity.uid.as_raw()),
+            gid: Some(identity.gid.as_raw()),
+        });
         let place = |variable: &str| find(&self.environment, variable).unwrap_or_default();
         Ok(profile
             .directories
@@ -433,6 +438,7 @@ impl Start<'_> {
                 path: PathBuf::from(place(&entry.variable)),
                 mode: entry.mode,
                 owner: entry.owner.map(|(uid, gid)| Owner { uid: Some(uid), gid }),
+                user,
                 access: if entry.read_only { Access::ReadOnly } else { Access::ReadWrite },
             })
             .collect())
@@ -443,18 +449,8 @@ impl Start<'_> {
         self.title.replace("mak-init: verify");
         let mut findings =
             Findings { code: 0, outcome: Outcome::NotAsked, tally: Tally::default() };
-        for directory in directories {
-            match prepare_directory(directory) {
-                Ok(prepared) => {
-                    for note in prepared.notes {
-                        tracing::warn!("{}: {note}", directory.variable);
-                    }
-                }
-                Err(error) => {
-                    tracing::error!("{error}");
-                    findings.code = code::FAILED;
-                }
-            }
+        if !self.make(directories) {
+            findings.code = code::FAILED;
         }
         let Some(profile) = self.effective.profile.as_ref().filter(|_| findings.code == 0) else {
             return findings;
@@ -471,6 +467,20 @@ impl Start<'_> {
         findings.tally = tally(&report);
         (findings.code, findings.outcome) = self.tell(&report);
         findings
+    }
+
+    /// Makes the directories and proves that the workload can use them, as its user. False where
+    /// it cannot, and that has been said.
+    fn make(&self, directories: &[Directory]) -> bool {
+        let another = self.attributes.identity.as_ref().filter(|user| user.uid != geteuid());
+        let mut all_well = true;
+        for directory in directories {
+            if let Err(error) = make_for(another, directory) {
+                tracing::error!("{error}");
+                all_well = false;
+            }
+        }
+        all_well
     }
 
     /// Says what was found; the code is 0 to go on.
@@ -541,7 +551,8 @@ impl Start<'_> {
             Standing::Foreground,
         )?;
         // Without it an end by 126 or 127 is taken for the workload's own.
-        Some(Program { last_words: LastWords::new().ok(), ..program })
+        let attributes = self.attributes.clone();
+        Some(Program { last_words: LastWords::new().ok(), attributes, ..program })
     }
 
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
@@ -654,7 +665,31 @@ pub fn program_of(
     let arguments: Vec<CString> = command.iter().map(text).collect::<Option<_>>()?;
     let candidates = candidates(arguments.first()?, path);
     let say = |text: &str| tracing::error!("{text}");
-    Some(Program { arguments, environment, candidates, last_words: None, explain, say, standing })
+    Some(Program {
+        arguments,
+        environment,
+        candidates,
+        last_words: None,
+        attributes: Attributes::none(),
+        explain,
+        say,
+        standing,
+    })
+}
+
+/// Makes a directory, and proves that its user can use it.
+fn make_for(another: Option<&Identity>, directory: &Directory) -> Result<(), Box<dyn Error>> {
+    let prepared = match another {
+        None => prepare_directory(directory)?,
+        Some(_) => make_directory(directory)?,
+    };
+    for note in prepared.notes {
+        tracing::warn!("{}: {note}", directory.variable);
+    }
+    if let Some(user) = another {
+        user.lend(|| prove(directory))??;
+    }
+    Ok(())
 }
 
 /// Whether PID 1 has something to do for one of these.
@@ -697,43 +732,4 @@ fn explain(program: &Program, candidate: &CStr, error: std::io::Error) -> Refusa
     };
     let (code, text) = verify::command::explain(&attempt, error);
     Refusal { code, text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_set_is_never_overridden_and_an_empty_directory_takes_its_default() {
-        let text = "prefix = \"X_\"\n[environment]\nA = \"1\"\nB = \"2\"\n\
-                    [[directory]]\nvariable = \"X_DATA\"\ndefault = \"/data\"\n";
-        let profile = Profile::read("x", std::path::Path::new("x"), text).unwrap();
-        let given = [("B", ""), ("X_DATA", ""), ("X_ARCH", "old"), ("C", "3")];
-        let started = Started {
-            arguments: Vec::new(),
-            environment: given.map(|(name, value)| (name.into(), value.into())).into(),
-            title: crate::init::title::Title::none(),
-        };
-        let uname = Uname {
-            sysname: "Linux".to_owned(),
-            machine: "armv7l".to_owned(),
-            release: "6.1".to_owned(),
-        };
-        let environment = workload_environment(&started, Some(&profile), &uname);
-        for (name, value) in [
-            ("A", "1"),
-            ("B", ""),
-            ("C", "3"),
-            ("X_DATA", "/data"),
-            ("X_PLATFORM", "Linux"),
-            ("X_ARCH", "armv7l"),
-            ("X_ARCH_NORMALIZED", "arm"),
-            ("MAK_PLATFORM", "linux/arm/v7"),
-            ("MAK_ARCH", "arm/v7"),
-        ] {
-            assert_eq!(find(&environment, name), Some(OsStr::new(value)), "{name}");
-        }
-        assert_eq!(environment.iter().filter(|(name, _)| name == "X_ARCH").count(), 1);
-        assert!(environment[0].0.as_bytes() == b"B", "the order is kept");
-    }
 }

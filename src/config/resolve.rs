@@ -116,6 +116,10 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
     }
     effective.settle_form(request)?;
     effective.settle_checks()?;
+    let workload = &effective.values.workload;
+    if !workload.kept.is_empty() && !workload.clear_environment {
+        effective.warnings.push("keep_env does nothing without clear_env".to_owned());
+    }
     Ok(effective)
 }
 
@@ -409,6 +413,20 @@ mod tests {
         assert_eq!(effective.origins[by_key("drain").unwrap()], Origin::File(path.into(), 2));
         assert_eq!(effective.values.log_level, LogLevel::Error);
         assert_eq!(effective.form, Form::Off);
+    }
+
+    #[test]
+    fn a_list_grows_on_the_command_line_and_is_replaced_by_a_stronger_layer() {
+        let variables = [("MAK_INIT_SECRET", "A,B"), ("MAK_INIT_CAP_DROP", "KILL")];
+        let effective = with(&variables, &[("secret", "C"), ("secret", "D")]).unwrap();
+        assert_eq!(effective.values.workload.secrets, ["C", "D"]);
+        let origin = &effective.origins[by_key("workload.cap_drop").unwrap()];
+        assert_eq!(*origin, Origin::Environment("MAK_INIT_CAP_DROP"));
+        assert_eq!(with(&[], &[("keep-env", "A")]).unwrap().warnings.len(), 1);
+        let both = with(&[], &[("keep-env", "A"), ("clear-env", "1")]).unwrap();
+        assert!(both.warnings.is_empty() && both.values.workload.clear_environment);
+        let twice = with(&[], &[("grace", "1s"), ("grace", "2s")]).unwrap();
+        assert_eq!(twice.values.grace.as_secs(), 2);
     }
 
     #[test]

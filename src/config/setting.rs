@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::signal::Signal;
 use super::word;
+use super::workload::{self, Workload};
 
 /// Where a value came from, from the weakest to the strongest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,6 +186,8 @@ pub struct Values {
     pub log_level: LogLevel,
     /// Their form.
     pub log_format: LogFormat,
+    /// What the workload is to be.
+    pub workload: Workload,
 }
 
 impl Default for Values {
@@ -217,6 +220,7 @@ impl Default for Values {
             termination_message: Some(PathBuf::from("/dev/termination-log")),
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
+            workload: Workload::default(),
         }
     }
 }
@@ -240,7 +244,16 @@ pub struct Setting {
 }
 
 /// The settings that are lists: a flag may be repeated and adds to what was typed before.
-pub const LISTS: &[&str] = &["stop_signals", "rewrite", "expect_exit"];
+pub const LISTS: &[&str] = &[
+    "stop_signals",
+    "rewrite",
+    "expect_exit",
+    "workload.rlimit",
+    "workload.cap_drop",
+    "workload.env_file",
+    "workload.secret",
+    "workload.keep_env",
+];
 
 /// All settings, in the order in which help and `mak-init config` show them.
 pub const SETTINGS: &[Setting] = &[
@@ -590,6 +603,129 @@ pub const SETTINGS: &[Setting] = &[
             LogFormat::Json => "json".to_owned(),
         },
     },
+    Setting {
+        key: "workload.user",
+        flag: "user",
+        variable: "MAK_INIT_USER",
+        value: Some("USER[:GROUP]"),
+        help: "Whom the workload runs as, by name or number, with its groups",
+        set: |values, word| {
+            workload::account(word).map(|account| values.workload.account = account)
+        },
+        show: |values| values.workload.account.as_ref().map(|a| a.to_string()).unwrap_or_default(),
+    },
+    Setting {
+        key: "workload.workdir",
+        flag: "workdir",
+        variable: "MAK_INIT_WORKDIR",
+        value: Some("DIR"),
+        help: "The workload's working directory",
+        set: |values, word| workload::folder(word).map(|folder| values.workload.folder = folder),
+        show: |values| {
+            let folder = values.workload.folder.as_ref();
+            folder.map(|folder| folder.display().to_string()).unwrap_or_default()
+        },
+    },
+    Setting {
+        key: "workload.umask",
+        flag: "umask",
+        variable: "MAK_INIT_UMASK",
+        value: Some("MASK"),
+        help: "The workload's umask, octal with a 0 in front: 027",
+        set: |values, word| workload::umask(word).map(|mask| values.workload.umask = mask),
+        show: |values| values.workload.umask.map(|mask| format!("0{mask:o}")).unwrap_or_default(),
+    },
+    Setting {
+        key: "workload.nice",
+        flag: "nice",
+        variable: "MAK_INIT_NICE",
+        value: Some("NUMBER"),
+        help: "The workload's nice value, -20 to 19",
+        set: |values, word| workload::whole(word, -20, 19).map(|nice| values.workload.nice = nice),
+        show: |values| values.workload.nice.map(|nice| nice.to_string()).unwrap_or_default(),
+    },
+    Setting {
+        key: "workload.oom_score_adj",
+        flag: "oom-score-adj",
+        variable: "MAK_INIT_OOM_SCORE_ADJ",
+        value: Some("NUMBER"),
+        help: "How readily the kernel kills the workload when memory is out, -1000 to 1000",
+        set: |values, word| {
+            workload::whole(word, -1000, 1000).map(|score| values.workload.oom_score_adj = score)
+        },
+        show: |values| {
+            values.workload.oom_score_adj.map(|score| score.to_string()).unwrap_or_default()
+        },
+    },
+    Setting {
+        key: "workload.rlimit",
+        flag: "rlimit",
+        variable: "MAK_INIT_RLIMIT",
+        value: Some("NAME=SOFT[:HARD]"),
+        help: "A resource limit of the workload, such as nofile=1024:4096; may be repeated",
+        set: |values, word| workload::limits(word).map(|limits| values.workload.limits = limits),
+        show: |values| workload::show_list(&values.workload.limits),
+    },
+    Setting {
+        key: "workload.no_new_privs",
+        flag: "no-new-privs",
+        variable: "MAK_INIT_NO_NEW_PRIVS",
+        value: None,
+        help: "No program the workload starts gains rights, by set-user-ID or otherwise",
+        set: |values, word| word::switch(word).map(|on| values.workload.no_new_privs = on),
+        show: |values| values.workload.no_new_privs.to_string(),
+    },
+    Setting {
+        key: "workload.cap_drop",
+        flag: "cap-drop",
+        variable: "MAK_INIT_CAP_DROP",
+        value: Some("LIST"),
+        help: "Capabilities the workload never gets, as ALL or CAP_X,CAP_Y; may be repeated",
+        set: |values, word| workload::capabilities(word).map(|set| values.workload.dropped = set),
+        show: |values| workload::show_capabilities(values.workload.dropped),
+    },
+    Setting {
+        key: "workload.env_file",
+        flag: "env-file",
+        variable: "MAK_INIT_ENV_FILE",
+        value: Some("FILE"),
+        help: "A file of KEY=VALUE lines for the workload, where nothing is set; may be repeated",
+        set: |values, word| {
+            values.workload.environment_files = workload::paths(word);
+            Ok(())
+        },
+        show: |values| {
+            let files = values.workload.environment_files.iter();
+            files.map(|file| file.display().to_string()).collect::<Vec<_>>().join(",")
+        },
+    },
+    Setting {
+        key: "workload.secret",
+        flag: "secret",
+        variable: "MAK_INIT_SECRET",
+        value: Some("NAME,…"),
+        help: "Variables whose value comes from the file that NAME_FILE names; may be repeated",
+        set: |values, word| workload::names(word).map(|names| values.workload.secrets = names),
+        show: |values| workload::show_list(&values.workload.secrets),
+    },
+    Setting {
+        key: "workload.clear_env",
+        flag: "clear-env",
+        variable: "MAK_INIT_CLEAR_ENV",
+        value: None,
+        help: "Start the workload without the environment given, but for --keep-env",
+        set: |values, word| word::switch(word).map(|on| values.workload.clear_environment = on),
+        show: |values| values.workload.clear_environment.to_string(),
+    },
+    Setting {
+        key: "workload.keep_env",
+        flag: "keep-env",
+        variable: "MAK_INIT_KEEP_ENV",
+        value: Some("NAME,PREFIX_*"),
+        help: "What stays of an environment that is cleared; may be repeated",
+        set: |values, word| workload::patterns(word).map(|kept| values.workload.kept = kept),
+        show: |values| workload::show_list(&values.workload.kept),
+    },
 ];
 
 /// The parts of a list with commas.
@@ -639,6 +775,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_the_workload_is_shown_as_it_was_written() {
+        for (key, word) in [
+            ("workload.user", "app:0"),
+            ("workload.workdir", "/srv"),
+            ("workload.umask", "027"),
+            ("workload.nice", "-5"),
+            ("workload.oom_score_adj", "300"),
+            ("workload.rlimit", "nofile=1:2,core=unlimited:unlimited"),
+            ("workload.no_new_privs", "true"),
+            ("workload.cap_drop", "CAP_CHOWN,CAP_KILL"),
+            ("workload.env_file", "/a,/b"),
+            ("workload.secret", "A,B"),
+            ("workload.clear_env", "true"),
+            ("workload.keep_env", "A,B_*"),
+        ] {
+            let setting = &SETTINGS[by_key(key).unwrap()];
+            let mut values = Values::default();
+            (setting.set)(&mut values, word).unwrap();
+            assert_ne!(values, Values::default(), "{key}");
+            assert_eq!((setting.show)(&values), word, "{key}");
+        }
+    }
+
+    #[test]
     fn names_follow_from_each_other_and_are_unique() {
         for (at, setting) in SETTINGS.iter().enumerate() {
             let twin = setting.flag.to_uppercase().replace('-', "_");
@@ -663,6 +823,16 @@ mod tests {
             ("log.level", "loud"),
             ("log.format", "xml"),
             ("health.required", "perhaps"),
+            ("workload.user", "a:b:c"),
+            ("workload.workdir", "data"),
+            ("workload.umask", "22"),
+            ("workload.nice", "20"),
+            ("workload.oom_score_adj", "1001"),
+            ("workload.rlimit", "nofile"),
+            ("workload.no_new_privs", "perhaps"),
+            ("workload.cap_drop", "CAP_NOTHING"),
+            ("workload.secret", "A=b"),
+            ("workload.keep_env", "A*B"),
             ("rewrite", "TERM"),
             ("rewrite", "TERM:NONE"),
             ("expect_exit", "256=0"),

@@ -7,7 +7,7 @@
 //! working under qemu-user, and no user needs an entry in /etc/passwd.
 //!
 //! What is proven holds for the user that calls. A caller that starts the workload as another
-//! user calls again as that user: with everything in place only the proof is repeated.
+//! user calls [`make`] with its own rights and [`prove`] with that user's.
 
 mod error;
 mod proof;
@@ -38,6 +38,8 @@ pub struct Directory {
     pub mode: Option<u32>,
     /// Whom it shall belong to. `None`: whom it belongs to.
     pub owner: Option<Owner>,
+    /// Whom it shall belong to if it is created and `owner` is `None`: who will use it.
+    pub user: Option<Owner>,
     /// What the workload does with it.
     pub access: Access,
 }
@@ -79,29 +81,54 @@ pub struct Prepared {
 /// # Errors
 /// One [`DirectoryError`], whose text is one line that says what is in the way and what helps.
 pub fn prepare(directory: &Directory) -> Result<Prepared, DirectoryError> {
-    prepare_unnamed(directory).map_err(|problem| DirectoryError {
-        variable: directory.variable.clone(),
-        path: directory.path.clone(),
-        problem,
-    })
+    make_unnamed(directory)
+        .and_then(|(leaf, prepared)| use_it(directory, &leaf).map(|()| prepared))
+        .map_err(|problem| named(directory, problem))
 }
 
-fn prepare_unnamed(directory: &Directory) -> Result<Prepared, Problem> {
+/// The first half of [`prepare`], for a caller that then proves as another user: root's own use of
+/// the directory is no question then, and may even be refused (NFS with root_squash).
+///
+/// # Errors
+/// As [`prepare`].
+pub fn make(directory: &Directory) -> Result<Prepared, DirectoryError> {
+    let made = make_unnamed(directory).map(|(_, prepared)| prepared);
+    made.map_err(|problem| named(directory, problem))
+}
+
+/// The second half of [`prepare`]: proves that the calling user can use the directory.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prove(directory: &Directory) -> Result<(), DirectoryError> {
+    let proven = walk::open_or_create(&directory.path).and_then(|leaf| use_it(directory, &leaf));
+    proven.map_err(|problem| named(directory, problem))
+}
+
+fn make_unnamed(directory: &Directory) -> Result<(walk::Opened, Prepared), Problem> {
     check(directory)?;
     let leaf = walk::open_or_create(&directory.path)?;
     let mut notes = Vec::new();
     if leaf.created || directory.access == Access::ReadWrite {
         let stat = rustix::fs::fstat(&leaf.fd).map_err(|errno| leaf.problem("look at", errno))?;
         set_mode(&leaf, &stat, directory.mode, &mut notes);
-        if let Some(owner) = directory.owner {
+        if let Some(owner) = directory.owner.or_else(|| first_owner(directory, &leaf, &stat)) {
             set_owner(&leaf, &stat, owner, &mut notes);
         }
     }
+    let created = leaf.created;
+    Ok((leaf, Prepared { created, notes }))
+}
+
+fn use_it(directory: &Directory, leaf: &walk::Opened) -> Result<(), Problem> {
     match directory.access {
-        Access::ReadWrite => proof::writable(&leaf)?,
-        Access::ReadOnly => proof::readable(&leaf)?,
+        Access::ReadWrite => proof::writable(leaf),
+        Access::ReadOnly => proof::readable(leaf),
     }
-    Ok(Prepared { created: leaf.created, notes })
+}
+
+fn named(directory: &Directory, problem: Problem) -> DirectoryError {
+    DirectoryError { variable: directory.variable.clone(), path: directory.path.clone(), problem }
 }
 
 /// Whether mode and owner are ones that the kernel takes.
@@ -133,6 +160,14 @@ fn set_mode(leaf: &walk::Opened, stat: &Stat, mode: Option<u32>, notes: &mut Vec
             error::reason(errno)
         ));
     }
+}
+
+/// Whom a directory that was created belongs to where nobody is named. Where the directory above
+/// hands its group on (fsGroup), that group stays.
+fn first_owner(directory: &Directory, leaf: &walk::Opened, stat: &Stat) -> Option<Owner> {
+    let user = directory.user.filter(|_| leaf.created)?;
+    let handed_on = stat.st_mode & SET_GID != 0;
+    Some(Owner { uid: user.uid, gid: user.gid.filter(|_| !handed_on) })
 }
 
 /// `owner` has passed [`check`].

@@ -63,6 +63,7 @@ fn directory(path: &Path) -> Directory {
         path: path.to_owned(),
         mode: None,
         owner: None,
+        user: None,
         access: Access::ReadWrite,
     }
 }
@@ -151,6 +152,31 @@ fn the_mode_of_a_new_directory_is_0755_and_it_keeps_the_group_of_a_volume() {
     folder.mkdir("volume", 0o2775);
     assert_eq!(outcome(&directory(&folder.at("volume/data"))), "ok created=true ");
     assert_eq!(folder.mode("volume/data"), 0o2755);
+}
+
+#[test]
+fn a_new_directory_is_its_users_and_an_old_one_and_the_group_of_a_volume_stay() {
+    if !root() {
+        return;
+    }
+    let folder = Folder::new("user");
+    folder.mkdir("volume", 0o2775);
+    std::os::unix::fs::chown(folder.at("volume"), None, Some(7)).unwrap();
+    folder.mkdir("old", 0o755);
+    for (name, expected) in
+        [("new", (SOMEBODY, NOBODY)), ("volume/new", (SOMEBODY, 7)), ("old", (0, 0))]
+    {
+        let user = Some(Owner { uid: Some(SOMEBODY), gid: Some(NOBODY) });
+        let wanted = Directory { user, ..directory(&folder.at(name)) };
+        assert!(make(&wanted).unwrap().notes.is_empty());
+        let made = folder.at(name).metadata().unwrap();
+        assert_eq!((made.uid(), made.gid()), expected, "{name}");
+        let proven = in_child(|| {
+            become_user(SOMEBODY);
+            prove(&wanted).map_or_else(|error| error.to_string(), |()| "usable".to_owned())
+        });
+        assert_eq!(proven == "usable", name != "old", "{name}: {proven}");
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn note(words: &[u32]) -> Option<u8> {
-        let word = |at: usize| words.get(at / 4).copied().filter(|_| at % 4 == 0);
+        let word = |at: usize| words.get(at / 4).copied().filter(|_| at.is_multiple_of(4));
         needed(word, words.len() * 4, 8).and_then(level)
     }
 

@@ -6,9 +6,11 @@
 //! when is in `stage`, as data.
 //!
 //! Nothing here depends on the parsers, on async code, or on `std::process::Command`: what the
-//! workload starts with is exactly what mak-init was started with.
+//! workload starts with is exactly what mak-init was started with, but for the `attributes` that
+//! were asked for.
 
 pub mod ancestry;
+pub mod attributes;
 pub mod clock;
 pub mod death;
 pub mod drain;
@@ -17,6 +19,7 @@ pub mod forward;
 pub mod frame;
 pub mod health_process;
 pub mod hygiene;
+pub mod identity;
 pub mod inquiry;
 pub mod last_words;
 pub mod look;

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 use nix::unistd::{ForkResult, Pid as NixPid, execve, fork, setpgid};
 
+use super::attributes::Attributes;
 use super::last_words::LastWords;
 use super::mask::{Inherited, give_back};
 use super::pid::Pid;
@@ -16,6 +17,9 @@ use super::terminal::Terminal;
 
 /// The PATH of execvp(3) where the environment has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The code where a step of our own fails, as of env(1), nice(1) and their kind.
+const FAILED: u8 = 125;
 
 /// Why a program could not be executed, for the person at the terminal.
 pub struct Refusal {
@@ -46,6 +50,8 @@ pub struct Program {
     pub candidates: Vec<CString>,
     /// Where the process that is refused leaves its reason.
     pub last_words: Option<LastWords>,
+    /// What it is beyond that.
+    pub attributes: Attributes,
     /// Says why the last of `candidates` that was tried could not be executed. It reads files,
     /// which `init` does not: it is called in a process that has failed anyway.
     pub explain: fn(&Program, &CStr, io::Error) -> Refusal,
@@ -132,6 +138,7 @@ fn become_child(program: &Program, inherited: &Inherited) -> u8 {
         environment,
         candidates: program.candidates.clone(),
         last_words: program.last_words,
+        attributes: program.attributes.clone(),
         explain: program.explain,
         say: program.say,
         standing: program.standing,
@@ -139,12 +146,17 @@ fn become_child(program: &Program, inherited: &Inherited) -> u8 {
     become_program(&program, inherited)
 }
 
-/// Becomes the program, with signals as they were given to us. Only returns where that is
-/// refused: the reason is then logged, and the result is the exit code for it.
+/// Becomes the program, with signals as they were given to us and the attributes asked for. Only
+/// returns where that is refused: the reason is then logged, and the result is the exit code for it.
 pub fn become_program(program: &Program, inherited: &Inherited) -> u8 {
     give_back(inherited);
-    let (candidate, errno) = try_candidates(program);
-    let refusal = (program.explain)(program, candidate, errno.into());
+    let refusal = match program.attributes.apply() {
+        Err(refused) => Refusal { code: FAILED, text: refused.to_string() },
+        Ok(()) => {
+            let (candidate, errno) = try_candidates(program);
+            (program.explain)(program, candidate, errno.into())
+        }
+    };
     (program.say)(&refusal.text);
     if let Some(words) = &program.last_words {
         words.leave(&refusal.text);

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod oom;
 pub mod root;
 pub mod text;
+pub mod users;
 
 use serde::Serialize;
 
@@ -21,7 +22,8 @@ pub use arch::Arch;
 pub use emulation::Emulation;
 pub use kernel::{Uname, prefixed_variables, variables};
 pub use libc::Libc;
-pub use root::Root;
+pub use root::{Root, read_regular};
+pub use users::User;
 
 /// Everything known of the platform. As JSON the fields stand in this order.
 #[derive(Clone, Debug, PartialEq, Serialize)]

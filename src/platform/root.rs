@@ -104,33 +104,12 @@ impl Root {
 
     /// Opens a regular file for reading.
     pub fn open(&self, path: &Path) -> io::Result<File> {
-        let host = self.locate(path)?;
-        let file = File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
-            .open(host)?;
-        let kind = file.metadata()?.file_type();
-        if kind.is_file() {
-            return Ok(file);
-        }
-        Err(io::Error::other(if kind.is_dir() {
-            "is a directory"
-        } else if kind.is_fifo() {
-            "is a FIFO, not a regular file"
-        } else {
-            "is not a regular file"
-        }))
+        open_regular(&self.locate(path)?)
     }
 
     /// Reads a regular file of at most `limit` bytes; a longer one is an error.
     pub fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let file = self.open(path)?;
-        let mut bytes = Vec::new();
-        file.take(limit + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            return Err(io::Error::other(format!("is larger than {limit} bytes")));
-        }
-        Ok(bytes)
+        read_all(self.open(path)?, limit)
     }
 
     /// The names in a folder, sorted; an empty list where there is no such folder.
@@ -147,6 +126,39 @@ impl Root {
         path.extend(inside);
         path
     }
+}
+
+/// Reads a regular file of at most `limit` bytes, wherever the path leads from here; a longer one
+/// is an error.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_all(open_regular(path)?, limit)
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
+        .open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::other(if kind.is_dir() {
+        "is a directory"
+    } else if kind.is_fifo() {
+        "is a FIFO, not a regular file"
+    } else {
+        "is not a regular file"
+    }))
+}
+
+fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("is larger than {limit} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// The parts of a path that move: names and `..`, without `/` and `.`.

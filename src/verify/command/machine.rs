@@ -102,7 +102,7 @@ mod tests {
     fn a_registration_fits_by_magic_and_mask_where_it_is_enabled() {
         let head = b"\x7fELF\x02\x01\x01";
         assert_eq!(interpreter(ENTRY, head).as_deref(), Some("/usr/bin/qemu-aarch64-static"));
-        assert_eq!(interpreter(ENTRY, b"\x7fELF\x02\x07\x01").is_some(), true);
+        assert!(interpreter(ENTRY, b"\x7fELF\x02\x07\x01").is_some());
         assert_eq!(interpreter(ENTRY, b"\x7fELF\x01\x01\x01"), None);
         assert_eq!(interpreter(ENTRY, b"\x7fEL"), None);
         assert_eq!(interpreter(&ENTRY.replace("enabled", "disabled"), head), None);
