@@ -5,10 +5,11 @@ use std::ffi::{OsStr, OsString};
 
 use super::words::Words;
 use super::{Started, code, configuration, print, refuse, run, say, usage, verify as verifying};
-use crate::loader::{Loader, root_arch};
+use crate::loader::Loader;
+use crate::platform::userland::root_arch;
 use crate::platform::{Root, Uname, detect};
 use crate::verify::command::{Assessment, assess};
-use crate::verify::{Report, Request};
+use crate::verify::{Report, Request, conditions};
 
 /// Explains the command that was typed, else the configured one.
 pub fn main(started: &Started, words: Words) -> u8 {
@@ -44,9 +45,8 @@ pub fn main(started: &Started, words: Words) -> u8 {
 }
 
 fn look(request: &Request, name: &OsStr, uname: &Uname) -> Assessment {
-    let library_path = request.surroundings.library_path.clone().unwrap_or_default();
-    let arch = root_arch(&request.root).or_else(|| uname.arch());
-    let loader = arch.map(|arch| Loader::new(&request.root, arch, &library_path));
+    let arch = root_arch(&request.root, uname.arch()).or_else(|| uname.arch());
+    let loader = arch.map(|arch| Loader::new(&request.root, arch, conditions(request, arch)));
     assess(request, name, loader.as_ref())
 }
 

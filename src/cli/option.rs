@@ -61,6 +61,18 @@ pub const OPTIONS: &[OwnOption] = &[
         help: "The folder to take as the root filesystem, of any architecture",
     },
     OwnOption {
+        flag: "page-size",
+        value: Some("BYTES"),
+        of: &[Subcommand::Verify],
+        help: "The pages of the kernel it is to run on, where it is another: 4096, 16KiB, 64KiB",
+    },
+    OwnOption {
+        flag: "cpu-level",
+        value: Some("LEVEL"),
+        of: &[Subcommand::Verify],
+        help: "The processor it is to run on, where it is another: x86-64-v2, power9, z15",
+    },
+    OwnOption {
         flag: "full",
         value: None,
         of: &[Subcommand::Verify],

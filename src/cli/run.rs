@@ -452,14 +452,15 @@ impl Start<'_> {
         if !self.make(directories) {
             findings.code = code::FAILED;
         }
-        let Some(profile) = self.effective.profile.as_ref().filter(|_| findings.code == 0) else {
-            return findings;
-        };
-        if self.effective.form == Form::Off {
+        if findings.code != 0 || self.effective.form == Form::Off {
             return findings;
         }
         let full = self.effective.form == Form::Full;
-        let request = verify::Request::of_profile(profile, full, &self.environment);
+        let mut request = match &self.effective.profile {
+            Some(profile) => verify::Request::of_profile(profile, full, &self.environment),
+            None => verify::Request::empty(&self.environment),
+        };
+        request.expect_platform.clone_from(&self.effective.values.expect_platform);
         let report = verify::verify(&request);
         if let Some(Err(error)) = file.map(|file| write_report(file, &report)) {
             tracing::warn!("no /report: {error}");

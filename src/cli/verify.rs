@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::words::{self, Words};
 use super::{Started, code, configuration, print, refuse, say, usage};
-use crate::config::Severity;
 use crate::config::resolve::Form;
-use crate::platform::Root;
+use crate::config::{Severity, word};
+use crate::loader::Processor;
+use crate::platform::userland::root_arch;
+use crate::platform::{Root, Uname};
 use crate::verify::request::{LibraryCheck, PythonCheck};
 use crate::verify::{Report, Request, Verdict, verify};
 
@@ -59,9 +61,12 @@ fn request(started: &Started, words: &Words) -> Result<Request, u8> {
     if let Some(path) = words.option(started, "root") {
         request.root = root(&path)?;
     }
+    request.expect_platform = effective.values.expect_platform.clone();
+    describe_machine(started, words, &mut request)?;
     for soname in words.all(started, "library").map_err(bad)? {
         request.libraries.push(LibraryCheck {
             soname,
+            symbol_version: None,
             severity: Severity::Required,
             purpose: None,
             remedy: None,
@@ -74,7 +79,7 @@ fn request(started: &Started, words: &Words) -> Result<Request, u8> {
     if request.is_empty() {
         return Err(usage(
             "there is nothing to verify: name --library, --requirements, --python, --command, \
-             or a profile",
+             --expect-platform, or a profile",
         ));
     }
     Ok(request)
@@ -84,6 +89,27 @@ fn request(started: &Started, words: &Words) -> Result<Request, u8> {
 pub fn root(path: &OsStr) -> Result<Root, u8> {
     Root::at(Path::new(path))
         .map_err(|error| usage(&format!("--root: {}: {error}", Path::new(path).display())))
+}
+
+/// The machine that the image is meant for, where it is not this one.
+fn describe_machine(started: &Started, words: &Words, request: &mut Request) -> Result<(), u8> {
+    if let Some(value) = words.option(started, "page-size") {
+        let named = words::text("page-size", value).map_err(|why| usage(&why))?;
+        let size = word::bytes(&named).ok().filter(|size| size.is_power_of_two() && *size >= 1024);
+        let Some(size) = size else {
+            return Err(usage(&format!("--page-size: {named:?} is not like 4096 or 64KiB")));
+        };
+        request.page_size = Some(size);
+    }
+    if let Some(value) = words.option(started, "cpu-level") {
+        let named = words::text("cpu-level", value).map_err(|why| usage(&why))?;
+        let own = Uname::of_this_process().arch();
+        let arch = root_arch(&request.root, own).or(own);
+        let arch = arch.ok_or_else(|| usage("--cpu-level: the architecture is not known"))?;
+        let processor = Processor::named(arch, &named);
+        request.processor = Some(processor.map_err(|why| usage(&format!("--cpu-level: {why}")))?);
+    }
+    Ok(())
 }
 
 fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result<(), u8> {

@@ -6,6 +6,7 @@
 //! holds; `resolve` lays the layers over each other.
 
 pub mod check;
+pub mod demand;
 pub mod document;
 pub mod env_file;
 pub mod profile;
@@ -17,6 +18,7 @@ pub mod word;
 pub mod workload;
 
 pub use check::CheckEntry;
+pub use demand::{Emulated, PlatformEntry};
 pub use profile::{Profile, Severity};
 pub use resolve::{Effective, Request, resolve};
 pub use setting::{LogFormat, LogLevel, Mode, Origin, Policy, Values};

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::check::{CheckEntry, read_checks};
+use super::demand::{self, PlatformEntry};
 use super::document::{Document, Placed, Section};
 use super::setting::SETTINGS;
 
@@ -47,7 +48,33 @@ pub struct DirectoryEntry {
 pub struct LibraryEntry {
     /// Its SONAME.
     pub soname: String,
+    /// A symbol version that it has to define, as `GLIBC_2.34`: the least one that will do.
+    pub symbol_version: Option<String>,
     /// What its absence means.
+    pub severities: Severities,
+    /// What it is for.
+    pub purpose: Option<String>,
+    /// What to do where it is missing.
+    pub remedy: Option<String>,
+}
+
+/// OpenCL: its loader, and at least one device driver that works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenclEntry {
+    /// What its absence means.
+    pub severities: Severities,
+    /// What it is for.
+    pub purpose: Option<String>,
+    /// What to do where it is missing.
+    pub remedy: Option<String>,
+}
+
+/// A program that has to be able to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BinaryEntry {
+    /// Its path, or its name in PATH.
+    pub name: String,
+    /// What a failure means. An optional program that is absent is no failure.
     pub severities: Severities,
     /// What it is for.
     pub purpose: Option<String>,
@@ -69,7 +96,7 @@ pub struct PythonEntry {
 }
 
 /// A profile.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     /// Its name.
     pub name: String,
@@ -85,6 +112,12 @@ pub struct Profile {
     pub directories: Vec<DirectoryEntry>,
     /// Libraries to find.
     pub libraries: Vec<LibraryEntry>,
+    /// OpenCL.
+    pub opencl: Option<OpenclEntry>,
+    /// Programs to find.
+    pub binaries: Vec<BinaryEntry>,
+    /// What is demanded of the machine.
+    pub platform: Option<PlatformEntry>,
     /// Python and its distributions.
     pub python: Option<PythonEntry>,
     /// What health looks at.
@@ -96,7 +129,11 @@ pub struct Profile {
 impl Profile {
     /// Whether there is anything to verify.
     pub fn verifies(&self) -> bool {
-        !self.libraries.is_empty() || self.python.is_some()
+        !self.libraries.is_empty()
+            || self.opencl.is_some()
+            || !self.binaries.is_empty()
+            || self.platform.is_some()
+            || self.python.is_some()
     }
 
     /// The variable that asks for its full verification.
@@ -127,6 +164,9 @@ impl Profile {
             top.tables(doc, "directory").into_iter().map(|t| read_directory(doc, t)).collect();
         let libraries =
             top.tables(doc, "library").into_iter().map(|t| read_library(doc, t)).collect();
+        let opencl = top.table(doc, "opencl").map(|table| read_opencl(doc, table));
+        let binaries = top.tables(doc, "binary").into_iter().map(|t| read_binary(doc, t)).collect();
+        let platform = top.table(doc, "platform").map(|table| demand::read(doc, table));
         let python = top.table(doc, "python").map(|table| read_python(doc, table));
         let checks = read_checks(doc, &mut top);
         let settings = read_settings(doc, &mut top, &["profile"]);
@@ -143,6 +183,9 @@ impl Profile {
             environment,
             directories,
             libraries,
+            opencl,
+            binaries,
+            platform,
             python,
             checks,
             settings,
@@ -241,11 +284,42 @@ fn read_directory(doc: &mut Document, mut table: Section) -> DirectoryEntry {
 
 fn read_library(doc: &mut Document, mut table: Section) -> LibraryEntry {
     let soname = table.required_string(doc, "soname").value;
+    let symbol_version = table.string(doc, "symbol_version").map(|text| text.value);
     let severities = read_severities(doc, &mut table);
     let purpose = table.string(doc, "purpose").map(|text| text.value);
     let remedy = table.string(doc, "remedy").map(|text| text.value);
     table.finish(doc);
-    LibraryEntry { soname, severities, purpose, remedy }
+    LibraryEntry { soname, symbol_version, severities, purpose, remedy }
+}
+
+fn read_opencl(doc: &mut Document, mut table: Section) -> OpenclEntry {
+    let severities = read_severities(doc, &mut table);
+    let purpose = table.string(doc, "purpose").map(|text| text.value);
+    let remedy = table.string(doc, "remedy").map(|text| text.value);
+    table.finish(doc);
+    OpenclEntry { severities, purpose, remedy }
+}
+
+/// A program is named by `name` (looked up in PATH) or by `path`.
+fn read_binary(doc: &mut Document, mut table: Section) -> BinaryEntry {
+    let path = table.string(doc, "path");
+    if let Some(path) = path.as_ref().filter(|path| !path.value.starts_with('/')) {
+        doc.problem(path.at, format!("path: {:?} does not begin with /", path.value));
+    }
+    let name = match path {
+        Some(path) => {
+            if let Some(name) = table.string(doc, "name") {
+                doc.problem(name.at, "a [[binary]] has a name or a path, not both");
+            }
+            path.value
+        }
+        None => table.required_string(doc, "name").value,
+    };
+    let severities = read_severities(doc, &mut table);
+    let purpose = table.string(doc, "purpose").map(|text| text.value);
+    let remedy = table.string(doc, "remedy").map(|text| text.value);
+    table.finish(doc);
+    BinaryEntry { name, severities, purpose, remedy }
 }
 
 fn read_python(doc: &mut Document, mut table: Section) -> PythonEntry {
@@ -261,7 +335,7 @@ fn read_python(doc: &mut Document, mut table: Section) -> PythonEntry {
 }
 
 /// `quick` and `full`, both required where the profile does not say.
-fn read_severities(doc: &mut Document, table: &mut Section) -> Severities {
+pub(super) fn read_severities(doc: &mut Document, table: &mut Section) -> Severities {
     let mut read = |key: &str| match table.string(doc, key) {
         None => Severity::Required,
         Some(word) => match word.value.as_str() {

@@ -182,7 +182,13 @@ impl Effective {
     /// How much a start verifies, by `<PREFIX>VERIFY_DEPS` and the policy.
     fn settle_form(&mut self, request: &Request) -> Result<(), ConfigError> {
         refuse_a_second_profile(request, self.profile.as_ref())?;
-        let Some(profile) = &self.profile else { return Ok(()) };
+        let expects = self.values.expect_platform.is_some();
+        let Some(profile) = &self.profile else {
+            if expects && self.values.verify_policy != Policy::Off {
+                self.form = Form::Quick;
+            }
+            return Ok(());
+        };
         let variable = profile.verify_variable();
         let asked = match text(request, &variable)? {
             None => None,
@@ -194,14 +200,14 @@ impl Effective {
         if asked == Some(true) && !profile.verifies() {
             return Err(ConfigError::File(vec![format!(
                 "{variable} asks for verification, but profile {:?} has nothing to verify; \
-                 add [[library]] or [python] to it, or unset the variable",
+                 add [[library]], [[binary]], [opencl], [platform] or [python] to it, or unset the variable",
                 profile.name
             )]));
         }
         self.form = match asked {
             _ if self.values.verify_policy == Policy::Off => Form::Off,
             Some(true) => Form::Full,
-            None if profile.verifies() => Form::Quick,
+            None if profile.verifies() || expects => Form::Quick,
             Some(false) | None => Form::Off,
         };
         if asked == Some(true) && self.form == Form::Off {

@@ -180,6 +180,8 @@ pub struct Values {
     pub verify_policy: Policy,
     /// How long verification may take.
     pub verify_deadline: Duration,
+    /// The platform this image is meant for, as in `linux/arm64`.
+    pub expect_platform: Option<String>,
     /// Kubernetes' termination message file.
     pub termination_message: Option<PathBuf>,
     /// The least severe lines that are logged.
@@ -217,6 +219,7 @@ impl Default for Values {
             health_required: false,
             verify_policy: Policy::Enforce,
             verify_deadline: Duration::from_secs(30),
+            expect_platform: None,
             termination_message: Some(PathBuf::from("/dev/termination-log")),
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
@@ -556,6 +559,22 @@ pub const SETTINGS: &[Setting] = &[
         help: "How long verification may take; past it, it has failed",
         set: |values, word| word::duration(word).map(|time| values.verify_deadline = time),
         show: |values| word::show_duration(values.verify_deadline),
+    },
+    Setting {
+        key: "expect_platform",
+        flag: "expect-platform",
+        variable: "MAK_INIT_EXPECT_PLATFORM",
+        value: Some("OS/ARCH"),
+        help: "The platform this image is meant for, as in linux/arm64; another one is a failure",
+        set: |values, word| {
+            let known = word.is_empty() || word.split('/').count() <= 3 && !word.contains(' ');
+            if !known || word.split('/').any(str::is_empty) && !word.is_empty() {
+                return Err("is not a platform; write linux/amd64 or linux/arm/v7".to_owned());
+            }
+            values.expect_platform = (!word.is_empty()).then(|| word.to_owned());
+            Ok(())
+        },
+        show: |values| values.expect_platform.clone().unwrap_or_default(),
     },
     Setting {
         key: "termination_message",

@@ -49,9 +49,48 @@ pub fn show_duration(length: Duration) -> String {
     if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
 }
 
+/// A number of bytes: `512MiB`, `4GiB`, `64KiB`, or whole bytes without a unit.
+pub fn bytes(word: &str) -> Result<u64, String> {
+    let refused = || "is not a size; write 64KiB, 512MiB or 4GiB".to_owned();
+    let at = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
+    let (number, unit) = word.split_at(at);
+    let shift = match unit.trim_start() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err(refused()),
+    };
+    let number: u64 = number.parse().map_err(|_| refused())?;
+    number.checked_mul(1 << shift).ok_or_else(refused)
+}
+
+/// A number of bytes in the largest unit that leaves a whole number.
+pub fn show_bytes(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.iter().find(|(shift, _)| bytes != 0 && bytes.is_multiple_of(1 << shift));
+    unit.map_or_else(
+        || format!("{bytes} bytes"),
+        |(shift, name)| format!("{}{name}", bytes >> shift),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(bytes("4096"), Ok(4096));
+        assert_eq!(bytes("512MiB"), Ok(512 << 20));
+        assert_eq!(bytes("2 GiB"), Ok(2 << 30));
+        for word in ["", "1GB", "-1", "1.5GiB", "99999999999TiB"] {
+            assert!(bytes(word).is_err(), "{word}");
+        }
+        assert_eq!(show_bytes(64 << 10), "64KiB");
+        assert_eq!(show_bytes(1000), "1000 bytes");
+    }
 
     #[test]
     fn only_the_known_words_switch() {

@@ -3,7 +3,9 @@
 //! Two windows of [`WINDOW`] bytes are held, one for tables and one for strings, so that neither
 //! a string table of 100 MiB nor a sparse file costs memory.
 
+use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::ffi::OsStringExt;
 
 use super::ElfError;
 use super::bytes::Bytes;
@@ -25,10 +27,11 @@ pub(super) struct Segment {
     pub offset: u64,
     pub address: u64,
     pub size: u64,
+    pub alignment: u64,
 }
 
 /// PT_LOAD.
-const LOAD: u32 = 1;
+pub(super) const LOAD: u32 = 1;
 
 pub(super) struct Image<'f> {
     pub identity: Identity,
@@ -112,37 +115,52 @@ impl<'f> Image<'f> {
         Ok(Bytes { bytes, endian: self.identity.endian })
     }
 
-    /// The zero-terminated string at the file offset `offset`, up to `end`. Bytes that are not
-    /// UTF-8 are replaced: such a name can be shown, not found.
+    /// The zero-terminated string at the file offset `offset`, up to `end`, as text: bytes that
+    /// are not UTF-8 are replaced.
     pub fn string(
         &mut self,
         offset: u64,
         end: u64,
         what: &'static str,
     ) -> Result<String, ElfError> {
+        Ok(String::from_utf8_lossy(self.bytes(offset, end, what)?).into_owned())
+    }
+
+    /// The same as the name of a file, which may have any bytes.
+    pub fn name(
+        &mut self,
+        offset: u64,
+        end: u64,
+        what: &'static str,
+    ) -> Result<OsString, ElfError> {
+        Ok(OsString::from_vec(self.bytes(offset, end, what)?.to_vec()))
+    }
+
+    fn bytes(&mut self, offset: u64, end: u64, what: &'static str) -> Result<&[u8], ElfError> {
         let room = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let room = room.min(LONGEST_STRING);
+        let mut found = self.string_length(offset, room);
         for size in [WINDOW, LONGEST_STRING] {
-            let held = self.strings.from(offset);
-            let held = &held[..held.len().min(room)];
-            if let Some(length) = held.iter().position(|&byte| byte == 0) {
-                let text = String::from_utf8_lossy(&held[..length]).into_owned();
-                return self.counted(text);
+            if found.is_none() {
+                self.strings.fill(self.file, offset, size)?;
+                found = self.string_length(offset, room);
             }
-            self.strings.fill(self.file, offset, size)?;
         }
-        let held = self.strings.from(offset);
-        let held = &held[..held.len().min(room)];
-        match held.iter().position(|&byte| byte == 0) {
+        match found {
             Some(length) => {
-                let text = String::from_utf8_lossy(&held[..length]).into_owned();
-                self.counted(text)
+                self.count(length)?;
+                Ok(&self.strings.from(offset)[..length])
             }
-            None if room == LONGEST_STRING && held.len() == room => {
+            None if room == LONGEST_STRING && self.strings.from(offset).len() >= room => {
                 Err(ElfError::TooLarge { what, limit: LONGEST_STRING as u64 })
             }
             None => Err(ElfError::Truncated { what, end: end.max(offset), length: self.length }),
         }
+    }
+
+    fn string_length(&self, offset: u64, room: usize) -> Option<usize> {
+        let held = self.strings.from(offset);
+        held[..held.len().min(room)].iter().position(|&byte| byte == 0)
     }
 
     /// Where in the file the byte at a virtual address is.
@@ -161,12 +179,17 @@ impl<'f> Image<'f> {
 
     /// A string that is handed out counts, and each copy of it.
     pub fn counted(&mut self, text: String) -> Result<String, ElfError> {
-        self.string_bytes += text.len();
+        self.count(text.len())?;
+        Ok(text)
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), ElfError> {
+        self.string_bytes += bytes;
         if self.string_bytes > MOST_STRING_BYTES {
             let limit = MOST_STRING_BYTES as u64;
             return Err(ElfError::TooLarge { what: "the length of all names", limit });
         }
-        Ok(text)
+        Ok(())
     }
 }
 
@@ -181,10 +204,11 @@ struct Layout {
     offset: usize,
     address: usize,
     size: usize,
+    alignment: usize,
 }
 
-const LAYOUT_32: Layout = Layout { entry: 32, offset: 4, address: 8, size: 16 };
-const LAYOUT_64: Layout = Layout { entry: 56, offset: 8, address: 16, size: 32 };
+const LAYOUT_32: Layout = Layout { entry: 32, offset: 4, address: 8, size: 16, alignment: 28 };
+const LAYOUT_64: Layout = Layout { entry: 56, offset: 8, address: 16, size: 32, alignment: 48 };
 
 fn segments(
     file: &File,
@@ -226,6 +250,7 @@ fn segments(
             offset: table.word(base + layout.offset, wide)?,
             address: table.word(base + layout.address, wide)?,
             size: table.word(base + layout.size, wide)?,
+            alignment: table.word(base + layout.alignment, wide)?,
         })
     };
     (0..usize::from(count)).map(at).collect::<Option<Vec<_>>>().ok_or(ElfError::Truncated {

@@ -11,11 +11,13 @@ mod identity;
 mod image;
 mod object;
 mod property;
+mod symbols;
 mod versions;
 
 pub use error::ElfError;
 pub(crate) use identity::endian_of;
 pub use identity::{Class, Endian, Identity, Kind, Machine, Mismatch, identify};
 pub use object::{Object, read};
-pub use property::x86_64_level;
+pub use property::{Property, x86_64_level};
+pub use symbols::exports;
 pub use versions::RequiredVersion;

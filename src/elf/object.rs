@@ -4,9 +4,11 @@
 //! while they are decoded), two windows of 64 KiB, 1 MiB of strings, and at most 16,384 entries
 //! of each list; below 4 MiB together, a few KiB for ordinary files.
 
+use std::ffi::OsString;
 use std::fs::File;
 
-use super::image::{Image, Segment};
+use super::image::{Image, LOAD, Segment};
+use super::property::{self, Property};
 use super::versions::{self, RequiredVersion, Strings};
 use super::{ElfError, Identity, Kind};
 
@@ -14,15 +16,18 @@ use super::{ElfError, Identity, Kind};
 const MOST_ENTRIES: u64 = 8 * 1024;
 
 // Program header types and dynamic tags (gABI, chapter 5; glibc's elf.h for the OS range).
-const PT_DYNAMIC: u32 = 2;
+pub(super) const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 const DT_NULL: u64 = 0;
 const DT_NEEDED: u64 = 1;
+const DT_HASH: u64 = 4;
 const DT_STRTAB: u64 = 5;
+const DT_SYMTAB: u64 = 6;
 const DT_STRSZ: u64 = 10;
 const DT_SONAME: u64 = 14;
 const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
+const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const DT_FLAGS_1: u64 = 0x6fff_fffb;
 const DT_VERDEF: u64 = 0x6fff_fffc;
 const DT_VERDEFNUM: u64 = 0x6fff_fffd;
@@ -43,19 +48,24 @@ pub struct Object {
     /// packed (as by UPX), and nothing can be said about what it needs.
     pub has_dynamic_section: bool,
     /// DT_SONAME.
-    pub soname: Option<String>,
+    pub soname: Option<OsString>,
     /// DT_NEEDED, in the file's order.
-    pub needed: Vec<String>,
+    pub needed: Vec<OsString>,
     /// DT_RPATH, not split.
-    pub rpath: Option<String>,
+    pub rpath: Option<OsString>,
     /// DT_RUNPATH, not split.
-    pub runpath: Option<String>,
+    pub runpath: Option<OsString>,
     /// DT_FLAGS_1.
     pub flags_1: u64,
     /// DT_VERNEED.
     pub required_versions: Vec<RequiredVersion>,
     /// DT_VERDEF, without the entry that names the file itself.
     pub defined_versions: Vec<String>,
+    /// The least alignment (p_align) of a loaded segment, in bytes, 0 and 1 left out; 0 where
+    /// none is said. A kernel whose pages are larger cannot map the file as it is laid out.
+    pub alignment: u64,
+    /// What its GNU property note asks of the processor.
+    pub property: Property,
 }
 
 impl Object {
@@ -69,10 +79,11 @@ impl Object {
     /// About how many bytes of memory the lists take.
     pub(crate) fn weight(&self) -> usize {
         const EACH: usize = 64;
-        let names = self.needed.iter().chain(&self.defined_versions).map(|name| EACH + name.len());
+        let needed = self.needed.iter().map(|name| EACH + name.len());
+        let defined = self.defined_versions.iter().map(|name| EACH + name.len());
         let required = self.required_versions.iter();
         let required = required.map(|one| EACH + one.file.len() + one.version.len());
-        std::mem::size_of::<Object>() + names.chain(required).sum::<usize>()
+        std::mem::size_of::<Object>() + needed.chain(defined).chain(required).sum::<usize>()
     }
 
     /// Whether the default folders are left out for what this file needs (DF_1_NODEFLIB).
@@ -95,6 +106,8 @@ pub fn read(file: &File) -> Result<Object, ElfError> {
         flags_1: 0,
         required_versions: Vec::new(),
         defined_versions: Vec::new(),
+        alignment: alignment(&image),
+        property: property::read(&mut image),
     };
     if let Some(segment) = image.segment(PT_INTERP) {
         let end = segment.offset.saturating_add(segment.size);
@@ -109,13 +122,22 @@ pub fn read(file: &File) -> Result<Object, ElfError> {
     Ok(object)
 }
 
+fn alignment(image: &Image<'_>) -> u64 {
+    let loaded = image.segments.iter().filter(|segment| segment.kind == LOAD);
+    let said = loaded.map(|segment| segment.alignment).filter(|&alignment| alignment > 1);
+    said.min().unwrap_or(0)
+}
+
 /// The entries of the dynamic section that matter here; of those that stand once, the last one
 /// counts, as in glibc's `elf_get_dynamic_info`.
 #[derive(Default)]
-struct Tags {
+pub(super) struct Tags {
     needed: Vec<u64>,
-    strings: Option<u64>,
+    pub strings: Option<u64>,
     strings_size: Option<u64>,
+    pub symbols: Option<u64>,
+    pub hash: Option<u64>,
+    pub gnu_hash: Option<u64>,
     soname: Option<u64>,
     rpath: Option<u64>,
     runpath: Option<u64>,
@@ -126,7 +148,18 @@ struct Tags {
     required_count: u64,
 }
 
-fn tags(image: &mut Image<'_>, segment: Segment) -> Result<Tags, ElfError> {
+impl Tags {
+    /// The string table; `None` where the dynamic section names none.
+    pub fn strings(&self, image: &Image<'_>) -> Result<Option<Strings>, ElfError> {
+        let Some(address) = self.strings else { return Ok(None) };
+        let start = image.offset_of(address, "the string table")?;
+        let end = self.strings_size.map_or(u64::MAX, |size| start.saturating_add(size));
+        Ok(Some(Strings { start, end }))
+    }
+}
+
+/// Reads the dynamic section.
+pub(super) fn tags(image: &mut Image<'_>, segment: Segment) -> Result<Tags, ElfError> {
     const WHAT: &str = "the dynamic section";
     let wide = image.wide();
     let word = if wide { 8 } else { 4 };
@@ -155,6 +188,9 @@ fn tags(image: &mut Image<'_>, segment: Segment) -> Result<Tags, ElfError> {
             DT_NEEDED => tags.needed.push(value),
             DT_STRTAB => tags.strings = Some(value),
             DT_STRSZ => tags.strings_size = Some(value),
+            DT_SYMTAB => tags.symbols = Some(value),
+            DT_HASH => tags.hash = Some(value),
+            DT_GNU_HASH => tags.gnu_hash = Some(value),
             DT_SONAME => tags.soname = Some(value),
             DT_RPATH => tags.rpath = Some(value),
             DT_RUNPATH => tags.runpath = Some(value),
@@ -171,15 +207,9 @@ fn tags(image: &mut Image<'_>, segment: Segment) -> Result<Tags, ElfError> {
 
 fn describe(object: &mut Object, image: &mut Image<'_>, tags: &Tags) -> Result<(), ElfError> {
     object.flags_1 = tags.flags_1;
-    let Some(address) = tags.strings else { return Ok(()) };
-    let start = image.offset_of(address, "the string table")?;
-    let end = match tags.strings_size {
-        Some(size) => start.saturating_add(size),
-        None => u64::MAX,
-    };
-    let strings = Strings { start, end };
+    let Some(strings) = tags.strings(image)? else { return Ok(()) };
     for &index in &tags.needed {
-        object.needed.push(strings.get(image, index, "the name of a needed file (DT_NEEDED)")?);
+        object.needed.push(strings.name(image, index, "the name of a needed file (DT_NEEDED)")?);
     }
     object.soname = named(image, strings, tags.soname, "the file's own name (DT_SONAME)")?;
     object.rpath = named(image, strings, tags.rpath, "the search path DT_RPATH")?;
@@ -199,8 +229,8 @@ fn named(
     strings: Strings,
     index: Option<u64>,
     what: &'static str,
-) -> Result<Option<String>, ElfError> {
-    index.map(|index| strings.get(image, index, what)).transpose()
+) -> Result<Option<OsString>, ElfError> {
+    index.map(|index| strings.name(image, index, what)).transpose()
 }
 
 #[cfg(test)]
@@ -246,9 +276,12 @@ mod tests {
         let top = read(&open(&folder, "libtop.so")).unwrap();
         assert_eq!(top.identity.arch(), Some(arch()));
         assert_eq!(top.identity.kind, Kind::SharedObject);
-        assert_eq!(top.soname.as_deref(), Some("libtop.so.7"));
+        assert_eq!(top.soname.as_deref().and_then(|name| name.to_str()), Some("libtop.so.7"));
         assert_eq!(top.needed, ["libdep.so.1"]);
-        assert_eq!(top.rpath.as_deref(), Some("$ORIGIN/../lib:/opt"));
+        assert_eq!(
+            top.rpath.as_deref().and_then(|name| name.to_str()),
+            Some("$ORIGIN/../lib:/opt")
+        );
         assert_eq!(top.runpath, None);
         assert!(top.skips_default_folders());
         assert!(top.has_dynamic_section && !top.is_static_program());
@@ -268,7 +301,7 @@ mod tests {
         let own = read(&File::open(std::env::current_exe().unwrap()).unwrap()).unwrap();
         let asked = own.interpreter.clone().unwrap();
         assert!(std::path::Path::new(&asked).exists(), "{asked}");
-        assert!(own.needed.iter().any(|name| name.starts_with("libc.")));
+        assert!(own.needed.iter().any(|name| name.as_encoded_bytes().starts_with(b"libc.")));
         assert!(!own.is_static_program());
 
         let folder = Folder::new("static");
@@ -353,7 +386,7 @@ mod tests {
         assert_eq!(object.identity.arch(), None);
         assert!(object.identity.runs_on(Arch::Amd64).is_err());
         assert_eq!(object.needed, ["libx.1"]);
-        assert_eq!(object.soname.as_deref(), Some("liby.2"));
+        assert_eq!(object.soname.as_deref().and_then(|name| name.to_str()), Some("liby.2"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Both tables are lists linked by relative offsets (LSB Core, "Symbol Versioning"), and entries
 //! of a broken file may overlap, so that a small file announces very many: steps are bounded.
 
+use std::ffi::OsString;
+
 use super::ElfError;
 use super::image::Image;
 
@@ -39,15 +41,28 @@ impl Strings {
         index: u64,
         what: &'static str,
     ) -> Result<String, ElfError> {
+        let offset = self.offset(index, what)?;
+        image.string(offset, self.end, what)
+    }
+
+    /// The same as the name of a file.
+    pub fn name(
+        self,
+        image: &mut Image<'_>,
+        index: u64,
+        what: &'static str,
+    ) -> Result<OsString, ElfError> {
+        let offset = self.offset(index, what)?;
+        image.name(offset, self.end, what)
+    }
+
+    fn offset(self, index: u64, what: &'static str) -> Result<u64, ElfError> {
         let offset = self.start.saturating_add(index);
         if offset >= self.end {
-            return Err(ElfError::Truncated {
-                what,
-                end: offset.saturating_add(1),
-                length: self.end,
-            });
+            let end = offset.saturating_add(1);
+            return Err(ElfError::Truncated { what, end, length: self.end });
         }
-        image.string(offset, self.end, what)
+        Ok(offset)
     }
 }
 

@@ -169,14 +169,14 @@ impl Cache {
     }
 
     /// The entries for one soname, in the file's order.
-    pub fn lookup<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Entry<'a>> {
+    pub fn lookup<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = Entry<'a>> {
         (0..self.count).filter_map(move |index| {
             let at = self.strings.checked_add(self.key(index)? as usize)?;
-            let rest = self.bytes.get(at..)?.strip_prefix(name.as_bytes())?;
+            let rest = self.bytes.get(at..)?.strip_prefix(name)?;
             if rest.first() != Some(&0) {
                 return None;
             }
-            self.entry(index, name.as_bytes())
+            self.entry(index, name)
         })
     }
 
@@ -372,7 +372,10 @@ mod tests {
     }
 
     fn paths(cache: &Cache, name: &str) -> Vec<String> {
-        cache.lookup(name).map(|one| String::from_utf8_lossy(one.path).into_owned()).collect()
+        cache
+            .lookup(name.as_bytes())
+            .map(|one| String::from_utf8_lossy(one.path).into_owned())
+            .collect()
     }
 
     const TWO: [(u32, u64, &str, &str); 3] = [
@@ -393,9 +396,9 @@ mod tests {
             );
             let hwcaps: Vec<_> = cache.entries().map(|entry| entry.hwcap).collect();
             assert_eq!(hwcaps, [Hwcap::Named(b"x86-64-v3"), Hwcap::Any, Hwcap::Any]);
-            let last = cache.lookup("liba.so.10").next().unwrap();
+            let last = cache.lookup(b"liba.so.10").next().unwrap();
             assert!(last.is_for(Arch::Arm64) && !last.is_for(Arch::Amd64));
-            assert_eq!(cache.lookup("liba.so").count(), 0);
+            assert_eq!(cache.lookup(b"liba.so").count(), 0);
         }
     }
 
@@ -404,7 +407,7 @@ mod tests {
         let old = old_cache(&[(3, "libz.so.1", "/old/libz.so.1")]);
         let cache = Cache::parse(old.clone()).unwrap();
         assert_eq!(paths(&cache, "libz.so.1"), ["/old/libz.so.1"]);
-        assert!(cache.lookup("libz.so.1").next().unwrap().is_for(Arch::I386));
+        assert!(cache.lookup(b"libz.so.1").next().unwrap().is_for(Arch::I386));
 
         // As ldconfig -c compat writes it: the new header stands between entries and strings.
         let mut both = old[..OLD_HEADER + OLD_ENTRY].to_vec();
@@ -412,7 +415,7 @@ mod tests {
         both.extend(new_cache(&TWO[1..], false, &[]));
         let cache = Cache::parse(both).unwrap();
         assert_eq!(paths(&cache, "liba.so.1"), ["/lib/liba.so.1"]);
-        assert_eq!(cache.lookup("libz.so.1").count(), 0);
+        assert_eq!(cache.lookup(b"libz.so.1").count(), 0);
     }
 
     #[test]
@@ -440,7 +443,7 @@ mod tests {
             let bytes = std::fs::read(folder.path("etc/ld.so.cache")).unwrap();
             let cache = Cache::parse(bytes.clone()).unwrap();
             let found: Vec<_> =
-                cache.lookup("libone.so.1").map(|one| (one.path, one.hwcap)).collect();
+                cache.lookup(b"libone.so.1").map(|one| (one.path, one.hwcap)).collect();
             let fast: (&[u8], _) =
                 (b"/opt/lib/glibc-hwcaps/fast/libone.so.1", Hwcap::Named(b"fast"));
             let plain: (&[u8], _) = (b"/opt/lib/libone.so.1", Hwcap::Any);
@@ -448,7 +451,7 @@ mod tests {
             let fast = if format == "old" { (fast.0, Hwcap::Any) } else { fast };
             assert_eq!(found, [fast, plain], "{format}");
             assert_eq!(cache.new_format, format != "old");
-            assert!(cache.lookup("libone.so.1").all(|entry| entry.is_for(arch())), "{format}");
+            assert!(cache.lookup(b"libone.so.1").all(|entry| entry.is_for(arch())), "{format}");
             for length in 0..bytes.len() {
                 if let Ok(cache) = Cache::parse(bytes[..length].to_vec()) {
                     assert!(cache.entries().count() <= 2);
@@ -503,7 +506,7 @@ mod tests {
             }
             if let Ok(cache) = Cache::parse(bytes) {
                 prop_assert!(cache.entries().count() <= cache.len());
-                prop_assert!(cache.lookup("liba.so.1").count() <= cache.len());
+                prop_assert!(cache.lookup(b"liba.so.1").count() <= cache.len());
             }
         }
     }

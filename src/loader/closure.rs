@@ -1,14 +1,16 @@
 //! Everything that a file needs, and what it needs in turn: breadth first, as both loaders load.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::search::{How, Loader, Requester, Resolution};
-use super::userland::{Libc, libc_of_interpreter};
 use super::versions::highest;
 use crate::elf::{self, ElfError, Mismatch, Object};
+use crate::platform::userland::{Family as Libc, family_of_interpreter};
 
 /// Files in one closure; the largest programs load some hundred.
 const MOST_NODES: usize = 2048;
@@ -58,7 +60,7 @@ pub enum Problem {
     /// A needed file is not found, or not one that can be loaded.
     Unresolved {
         /// The name that is needed.
-        name: String,
+        name: OsString,
         /// The file that needs it; `None` for the name that was asked for.
         needed_by: Option<PathBuf>,
         /// What came of the search; never `Found`.
@@ -87,6 +89,32 @@ pub enum Problem {
         /// The file that needs versions of it.
         needed_by: PathBuf,
     },
+    /// A file that is to be preloaded is not found, or not one that can be loaded; the loader
+    /// goes on without it.
+    Preload {
+        /// Its name in LD_PRELOAD or `/etc/ld.so.preload`.
+        name: OsString,
+        /// What came of the search; never `Found`.
+        resolution: Resolution,
+    },
+    /// The code of a file is for a better processor (x86-64 psABI, micro-architecture levels).
+    Level {
+        /// The file.
+        path: PathBuf,
+        /// The level it needs.
+        needed: u8,
+        /// The processor's.
+        level: u8,
+    },
+    /// The kernel's pages are larger than the file is laid out for.
+    Alignment {
+        /// The file.
+        path: PathBuf,
+        /// Bytes to which its segments are aligned.
+        alignment: u64,
+        /// Bytes of a page.
+        page_size: u64,
+    },
     /// More files or names than are followed; what lies behind was not looked at.
     TooLarge {
         /// The file at which it stopped.
@@ -97,7 +125,12 @@ pub enum Problem {
 impl Problem {
     /// Whether the loader gives up because of it.
     pub fn is_fatal(&self) -> bool {
-        !matches!(self, Problem::Version { weak: true, .. } | Problem::NoVersions { .. })
+        !matches!(
+            self,
+            Problem::Version { weak: true, .. }
+                | Problem::NoVersions { .. }
+                | Problem::Preload { .. }
+        )
     }
 }
 
@@ -115,8 +148,10 @@ impl fmt::Display for Problem {
             }
             Problem::Unresolved { name, needed_by, resolution } => {
                 match needed_by {
-                    Some(path) => write!(out, "{} needs {name}, which", path.display())?,
-                    None => out.write_str(name)?,
+                    Some(path) => {
+                        write!(out, "{} needs {}, which", path.display(), name.display())?;
+                    }
+                    None => write!(out, "{}", name.display())?,
                 }
                 unresolved(out, resolution)
             }
@@ -140,6 +175,20 @@ impl fmt::Display for Problem {
                     path.display()
                 )
             }
+            Problem::Preload { name, resolution } => {
+                write!(out, "{}, which is to be preloaded,", name.display())?;
+                unresolved(out, resolution)
+            }
+            Problem::Level { path, needed, level } => write!(
+                out,
+                "{} needs a processor of x86-64-v{needed}, this one is x86-64-v{level}",
+                path.display()
+            ),
+            Problem::Alignment { path, alignment, page_size } => write!(
+                out,
+                "{} is laid out for pages of {alignment} bytes, this kernel's have {page_size}",
+                path.display()
+            ),
             Problem::TooLarge { path } => {
                 write!(out, "{} needs more files than are followed", path.display())
             }
@@ -179,13 +228,18 @@ pub struct Closure {
     /// Whose rules were followed.
     pub libc: Libc,
     /// Names under which a node is known.
-    names: HashMap<String, usize>,
+    names: HashMap<OsString, usize>,
 }
 
 impl Closure {
     /// The file that is loaded under `name`, a soname as in DT_NEEDED.
-    pub fn named(&self, name: &str) -> Option<&Node> {
-        self.names.get(name).and_then(|&index| self.nodes.get(index))
+    pub fn named(&self, name: impl AsRef<OsStr>) -> Option<&Node> {
+        self.names.get(name.as_ref()).and_then(|&index| self.nodes.get(index))
+    }
+
+    /// Every name under which a file is loaded, in no order.
+    pub fn names(&self) -> impl Iterator<Item = (&OsStr, &Node)> {
+        self.names.iter().filter_map(|(name, &at)| Some((name.as_os_str(), self.nodes.get(at)?)))
     }
 
     /// Whether nothing keeps the file from being loaded.
@@ -198,9 +252,10 @@ impl Loader<'_> {
     /// Follows everything that `file` needs; a path inside the root, or a soname that is searched
     /// for first. With `program`, as dlopen does in that running program: what it has loaded is
     /// not searched for again, and its DT_RPATH counts.
-    pub fn closure(&self, file: &str, program: Option<&Closure>) -> Closure {
+    pub fn closure(&self, file: impl AsRef<OsStr>, program: Option<&Closure>) -> Closure {
+        let file = file.as_ref();
         let mut walk = Walk::new(self, program);
-        let found = if file.starts_with('/') {
+        let found = if file.as_bytes().starts_with(b"/") {
             Some((PathBuf::from(file), How::Path))
         } else {
             walk.search_first(file)
@@ -222,7 +277,7 @@ struct Walk<'l, 'a> {
     requesters: Vec<Requester>,
     /// Nodes by the file on this machine, since one file is loaded once.
     files: HashMap<PathBuf, usize>,
-    failed: HashSet<String>,
+    failed: HashSet<OsString>,
     bytes: usize,
 }
 
@@ -250,7 +305,7 @@ impl<'l, 'a> Walk<'l, 'a> {
     }
 
     /// Searches for a name that nothing but the caller needs.
-    fn search_first(&mut self, name: &str) -> Option<(PathBuf, How)> {
+    fn search_first(&mut self, name: &OsStr) -> Option<(PathBuf, How)> {
         match self.loader.find(name, None) {
             Resolution::Found { file, how, .. } => Some((file.path, how)),
             resolution => {
@@ -287,6 +342,9 @@ impl<'l, 'a> Walk<'l, 'a> {
         }
         let first = self.closure.nodes.len();
         self.add(path, how, None, object);
+        if first == 0 {
+            self.preload();
+        }
         let mut next = first;
         while next < self.closure.nodes.len() {
             if !self.needs_of(next) {
@@ -297,11 +355,45 @@ impl<'l, 'a> Walk<'l, 'a> {
         if self.closure.libc == Libc::Glibc {
             self.check_versions(first);
         }
+        self.check_machine(first);
+    }
+
+    /// Loads what LD_PRELOAD and its file name, as if the program needed it first.
+    fn preload(&mut self) {
+        for name in self.loader().preloads().to_vec() {
+            let resolution = self.loader().find_for(&name, &self.chain(0));
+            match resolution {
+                Resolution::Found { file, how, .. } => self.take(0, &name, file.path, how),
+                resolution => self.closure.problems.push(Problem::Preload { name, resolution }),
+            }
+        }
+    }
+
+    /// Compares what the files ask of processor and kernel. Both loaders map a file only where
+    /// its layout allows; only glibc compares levels, under musl the code dies by SIGILL.
+    fn check_machine(&mut self, first: usize) {
+        let conditions = self.loader.conditions();
+        let mut problems = Vec::new();
+        for node in &self.closure.nodes[first..] {
+            let needed = node.object.property.x86_level;
+            if let Some(level) = conditions.processor.x86_level.filter(|&level| level < needed) {
+                problems.push(Problem::Level { path: node.path.clone(), needed, level });
+            }
+            let alignment = node.object.alignment;
+            if let Some(page_size) = conditions.page_size
+                && alignment != 0
+                && alignment % page_size != 0
+            {
+                let path = node.path.clone();
+                problems.push(Problem::Alignment { path, alignment, page_size });
+            }
+        }
+        self.closure.problems.append(&mut problems);
     }
 
     /// Follows the rules of the loader that the program asks for.
     fn choose_loader(&mut self, path: &Path, interpreter: String) {
-        let libc = libc_of_interpreter(&interpreter);
+        let libc = family_of_interpreter(&interpreter);
         let asked = Path::new(&interpreter);
         let reason = match self.loader.root.open(asked).map(|file| elf::identify(&file)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is not there".to_owned(),
@@ -359,7 +451,7 @@ impl<'l, 'a> Walk<'l, 'a> {
         true
     }
 
-    fn need(&mut self, index: usize, name: &str) {
+    fn need(&mut self, index: usize, name: &OsStr) {
         let resolution = self.loader().find_for(name, &self.chain(index));
         let (path, how) = match resolution {
             Resolution::Found { file, how, .. } => (file.path, how),
@@ -374,6 +466,11 @@ impl<'l, 'a> Walk<'l, 'a> {
                 return;
             }
         };
+        self.take(index, name, path, how);
+    }
+
+    /// Loads the file that was found for what one node needs.
+    fn take(&mut self, index: usize, name: &OsStr, path: PathBuf, how: How) {
         let known = self.loader.root.locate(&path).ok().and_then(|host| self.files.get(&host));
         if let Some(&known) = known {
             self.closure.names.insert(name.to_owned(), known);
@@ -442,14 +539,13 @@ impl<'l, 'a> Walk<'l, 'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loader::fixture::{Folder, arch, compile};
-    use crate::loader::userland::{glibc_loaders, musl_loaders};
+    use crate::loader::conditions::Conditions;
+    use crate::loader::fixture::{Folder, arch, compile, glibc_loader, musl_loader};
     use crate::platform::Root;
     use std::collections::BTreeSet;
-    use std::ffi::OsStr;
 
     fn closure(root: &Root, file: &str) -> Closure {
-        Loader::new(root, arch(), OsStr::new("")).closure(file, None)
+        Loader::new(root, arch(), Conditions::default()).closure(file, None)
     }
 
     fn texts(closure: &Closure) -> Vec<String> {
@@ -458,7 +554,7 @@ mod tests {
 
     /// What the real loader lists, links followed.
     fn listed(file: &str) -> BTreeSet<PathBuf> {
-        let output = std::process::Command::new(glibc_loaders(arch())[0])
+        let output = std::process::Command::new(glibc_loader(arch()))
             .args(["--list", file])
             .env_remove("LD_LIBRARY_PATH")
             .output()
@@ -538,7 +634,7 @@ mod tests {
 
         let alone = closure(&root, "/x.libs/liby.so");
         assert_eq!(texts(&alone), ["/x.libs/liby.so needs libz-abc.so, which is not found"]);
-        let loader = Loader::new(&root, arch(), OsStr::new(""));
+        let loader = Loader::new(&root, arch(), Conditions::default());
         let inside = loader.closure("/x.libs/liby.so", Some(&found));
         assert!(inside.problems.is_empty());
         assert_eq!(inside.nodes[inside.start].path, Path::new("/x.libs/liby.so"));
@@ -580,7 +676,7 @@ mod tests {
     #[test]
     fn a_program_for_a_libc_that_is_not_there_is_refused_as_the_kernel_does() {
         let folder = Folder::musl("glibc-program");
-        let loader = glibc_loaders(arch())[0];
+        let loader = glibc_loader(arch());
         let interpreter = format!("-Wl,--dynamic-linker={loader}");
         let options = ["-nostdlib", "-pie", &interpreter];
         compile("void _start(void){}", &folder.path("app"), &options);
@@ -593,7 +689,7 @@ mod tests {
     #[test]
     fn a_program_is_resolved_by_the_rules_of_the_loader_it_asks_for() {
         let folder = Folder::glibc("musl-program");
-        let loader = musl_loaders(arch())[0];
+        let loader = musl_loader(arch());
         folder.library(loader, "int a;", &[]);
         folder.library("usr/local/lib/liba.so", "int a;", &["-Wl,-soname,liba.so"]);
         let library = folder.path("usr/local/lib/liba.so");

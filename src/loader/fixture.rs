@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::userland::{glibc_loaders, musl_loaders};
+use crate::platform::userland::{Family, usual_loader};
 use crate::platform::{Arch, Root};
 
 pub(crate) struct Folder(pub PathBuf);
@@ -70,7 +70,7 @@ impl Folder {
     /// A root with this machine's glibc loader.
     pub fn glibc(name: &str) -> Folder {
         let folder = Folder::new(name);
-        let loader = glibc_loaders(arch())[0];
+        let loader = glibc_loader(arch());
         folder.copy(Path::new(loader), loader);
         folder
     }
@@ -78,7 +78,7 @@ impl Folder {
     /// A root with a file where musl's loader is.
     pub fn musl(name: &str) -> Folder {
         let folder = Folder::new(name);
-        folder.library(musl_loaders(arch())[0], "int start;", &[]);
+        folder.library(musl_loader(arch()), "int start;", &[]);
         folder
     }
 }
@@ -91,6 +91,14 @@ impl Drop for Folder {
 
 pub(crate) fn arch() -> Arch {
     Arch::built_for().unwrap()
+}
+
+pub(crate) fn glibc_loader(arch: Arch) -> &'static str {
+    usual_loader(arch, Family::Glibc)
+}
+
+pub(crate) fn musl_loader(arch: Arch) -> &'static str {
+    usual_loader(arch, Family::Musl)
 }
 
 /// Compiles C from a string.

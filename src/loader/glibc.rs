@@ -1,53 +1,116 @@
 //! The search of glibc's `ld.so` (man 8 ld.so; glibc, elf/dl-load.c, `_dl_map_object`):
 //! DT_RPATH of the requester and of what loaded it, LD_LIBRARY_PATH, DT_RUNPATH of the requester,
 //! the cache, the default folders. In each folder the sub-directories for better processors come
-//! first. The `tls` and AT_HWCAP sub-directories that glibc had until 2.36 are not modelled.
+//! first: those below `glibc-hwcaps` since 2.33, those of AT_HWCAP names and `tls` until 2.36.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::cache::{Entry, Hwcap};
+use super::conditions::Processor;
 use super::conf;
-use super::search::{Attempt, How, Loader, MOST_PARTS, Requester, Resolution};
+use super::path::{Names, split};
+use super::search::{Attempt, How, Loader, Requester, Resolution};
 use crate::platform::{Arch, Root};
 
 /// The largest dynamic loader whose built-in folders are looked for; real ones have 300 KiB.
 const MOST_LOADER_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The folders that are built into the loader. They differ between distributions, so they are
-/// looked up in its file, where each stands with a slash and a zero byte behind it; without that
-/// file every usual folder is taken.
-pub(super) fn default_folders(root: &Root, arch: Arch, loader: Option<&Path>) -> Vec<PathBuf> {
+/// What is built into the loader, read from its file.
+pub(super) struct BuiltIn {
+    /// The folders searched at last.
+    pub folders: Vec<PathBuf>,
+    /// The sub-directories of every folder for this processor, best first.
+    pub subfolders: Vec<PathBuf>,
+}
+
+/// Reads what is built into the loader. Its folders differ between distributions; each stands in
+/// the file with a slash and a zero byte behind it. Without that file every usual folder is taken,
+/// and a glibc of today.
+pub(super) fn built_in(
+    root: &Root,
+    arch: Arch,
+    loader: Option<&Path>,
+    processor: &Processor,
+) -> BuiltIn {
     let lib = |name: &str| [PathBuf::from("/").join(name), Path::new("/usr").join(name)];
     let multiarch = format!("lib/{}", arch.multiarch());
     let names = [multiarch.as_str(), "lib64", "lib"];
     let bytes = loader.and_then(|path| root.read(path, MOST_LOADER_BYTES).ok()).unwrap_or_default();
-    let built_in = |name: &&&str| contains(&bytes, format!("/usr/{name}/\0").as_bytes());
-    let found: Vec<PathBuf> = names.iter().filter(built_in).flat_map(|name| lib(name)).collect();
-    if found.is_empty() { names.iter().flat_map(|name| lib(name)).collect() } else { found }
+    let has = |name: &&&str| contains(&bytes, format!("/usr/{name}/\0").as_bytes());
+    let found: Vec<PathBuf> = names.iter().filter(has).flat_map(|name| lib(name)).collect();
+    let all = || names.iter().flat_map(|name| lib(name)).collect();
+    let folders = if found.is_empty() { all() } else { found };
+    let (named, legacy) = match minor_version(&bytes) {
+        Some(minor) => (minor >= 33, minor <= 36),
+        // The loader tells its version since 2.33; before it, there was nothing but AT_HWCAP.
+        None => (bytes.is_empty(), !bytes.is_empty()),
+    };
+    let mut subfolders = Vec::new();
+    if named {
+        let better = Path::new("glibc-hwcaps");
+        subfolders.extend(processor.levels.iter().map(|level| better.join(level)));
+    }
+    if legacy {
+        subfolders.extend(powerset(&processor.legacy));
+    }
+    BuiltIn { folders, subfolders }
+}
+
+/// N of "release version 2.N." in the loader's banner.
+fn minor_version(bytes: &[u8]) -> Option<u32> {
+    const BANNER: &[u8] = b"release version 2.";
+    let at = position(bytes, BANNER)? + BANNER.len();
+    let digits: Vec<u8> =
+        bytes[at..].iter().copied().take(3).take_while(u8::is_ascii_digit).collect();
+    std::str::from_utf8(&digits).ok()?.parse().ok()
+}
+
+/// Every combination of the names and `tls`, the fullest first and the last name outermost
+/// (`_dl_important_hwcaps`). Repeated ones are left out: they change nothing.
+fn powerset(names: &[&str]) -> Vec<PathBuf> {
+    let mut all = names.to_vec();
+    all.push("tls");
+    let mut found: Vec<PathBuf> = Vec::new();
+    for mask in (1..1_u32 << all.len()).rev() {
+        let parts = all.iter().enumerate().rev().filter(|(bit, _)| mask >> bit & 1 == 1);
+        let path: PathBuf = parts.map(|(_, name)| *name).collect();
+        if !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Where `wanted`, which is not empty, begins.
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|byte| Some(byte) == wanted.first()) {
+        from += at;
+        if bytes[from..].starts_with(wanted) {
+            return Some(from);
+        }
+        from += 1;
+    }
+    None
 }
 
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'/') {
-        rest = &rest[at..];
-        if rest.starts_with(wanted) {
-            return true;
-        }
-        rest = &rest[1..];
-    }
-    false
+    position(bytes, wanted).is_some()
 }
 
 /// Searches for `name`; `None` where nothing takes it.
 pub(super) fn find(
     attempt: &mut Attempt<'_, '_>,
-    name: &str,
+    name: &OsStr,
     chain: &[&Requester],
 ) -> Option<Resolution> {
     let loader = attempt.loader;
-    if name.contains('/') {
-        let origin = chain.first().map_or(Path::new("/"), |requester| requester.origin());
-        return attempt.file(&expand(loader, name, origin)?, How::Path);
+    if name.as_bytes().contains(&b'/') {
+        let origin = chain.first().map(|requester| requester.origin());
+        return attempt.file(&names(loader, origin, &lib_name(loader)).expand(name)?, How::Path);
     }
     if loader.path().and_then(Path::file_name).is_some_and(|own| own == name) {
         return loader.itself();
@@ -62,7 +125,10 @@ pub(super) fn find(
             }
         }
     }
-    if let Some(end) = in_folders(attempt, &loader.library_path, name, How::LibraryPath) {
+    // Here $ORIGIN is the program's folder, and the program stands last.
+    let origin = chain.last().map(|program| program.origin());
+    let library_path = expanded(loader, &loader.conditions.library_path, b":;", origin);
+    if let Some(end) = in_folders(attempt, &library_path, name, How::LibraryPath) {
         return Some(end);
     }
     if let Some(requester) = requester {
@@ -84,13 +150,11 @@ pub(super) fn find(
 fn in_folders(
     attempt: &mut Attempt<'_, '_>,
     folders: &[PathBuf],
-    name: &str,
+    name: &OsStr,
     how: How,
 ) -> Option<Resolution> {
-    let levels = levels(attempt.loader.arch);
     for folder in folders {
-        for level in levels {
-            let better = folder.join("glibc-hwcaps").join(level);
+        for better in attempt.loader.better(folder).iter() {
             if let Some(end) = attempt.file(&better.join(name), how) {
                 return Some(end);
             }
@@ -102,17 +166,26 @@ fn in_folders(
     None
 }
 
+/// The sub-directories of `folder` that are there.
+pub(super) fn better(loader: &Loader<'_>, folder: &Path) -> Rc<[PathBuf]> {
+    let paths = loader.subfolders.iter().map(|name| folder.join(name));
+    paths.filter(|path| loader.root.is_dir(path)).collect()
+}
+
 /// Looks the name up in the cache. glibc takes the one best entry, and where its file is gone or
 /// for another machine it does not come back for the second best.
-fn in_cache(attempt: &mut Attempt<'_, '_>, name: &str, skip_defaults: bool) -> Option<Resolution> {
+fn in_cache(
+    attempt: &mut Attempt<'_, '_>,
+    name: &OsStr,
+    skip_defaults: bool,
+) -> Option<Resolution> {
     let loader = attempt.loader;
-    let levels = levels(loader.arch);
-    let entries = loader.cache.as_ref()?.lookup(name).filter(|entry| entry.is_for(loader.arch));
+    let entries = loader.cache.as_ref()?.lookup(name.as_bytes());
+    let entries = entries.filter(|entry| entry.is_for(loader.arch));
     let (_, best) = entries
-        .filter_map(|entry| Some((rank(&entry, levels)?, entry)))
+        .filter_map(|entry| Some((rank(&entry, loader)?, entry)))
         .min_by_key(|(rank, _)| *rank)?;
-    let path = String::from_utf8_lossy(best.path).into_owned();
-    let path = Path::new(&path);
+    let path = Path::new(OsStr::from_bytes(best.path));
     let folder = path.parent().unwrap_or(Path::new("/"));
     if skip_defaults && loader.default_folders.iter().any(|default| default == folder) {
         return None;
@@ -128,114 +201,70 @@ fn in_cache(attempt: &mut Attempt<'_, '_>, name: &str, skip_defaults: bool) -> O
 }
 
 /// The smaller the better; `None` for what this processor may not have. Of equal entries glibc
-/// takes the first.
-fn rank(entry: &Entry<'_>, levels: &[&str]) -> Option<usize> {
+/// takes the first, and ldconfig writes the better ones of the old kind first.
+fn rank(entry: &Entry<'_>, loader: &Loader<'_>) -> Option<usize> {
     /// The bit of the `tls` sub-directory, which every processor has.
     const TLS: u64 = 1 << 63;
+    let levels = &loader.conditions.processor.levels;
     match entry.hwcap {
-        Hwcap::Any | Hwcap::Mask(TLS) => Some(levels.len()),
+        Hwcap::Any => Some(levels.len()),
         Hwcap::Named(name) => levels.iter().position(|level| level.as_bytes() == name),
-        Hwcap::Mask(_) => None,
+        Hwcap::Mask(mask) => (mask & !(TLS | old_bits(loader)) == 0).then_some(levels.len()),
     }
 }
 
-/// The glibc-hwcaps sub-directories that this processor may use, best first (x86-64 psABI,
-/// "Micro-Architecture Levels"). Those of other machines are left out: what lies in them stands
-/// beside a file for every processor of that machine.
-fn levels(arch: Arch) -> &'static [&'static str] {
-    const ALL: &[&str] = &["x86-64-v4", "x86-64-v3", "x86-64-v2"];
-    if arch != Arch::Amd64 {
-        return &[];
-    }
-    #[cfg(target_arch = "x86_64")]
-    {
-        // LAHF/SAHF, LZCNT beside them, and OSXSAVE are not asked for by name: no processor with
-        // the others lacks the first, and the detection of AVX includes the last.
-        let v2 = is_x86_feature_detected!("cmpxchg16b")
-            && is_x86_feature_detected!("popcnt")
-            && is_x86_feature_detected!("sse4.2")
-            && is_x86_feature_detected!("ssse3");
-        let v3 = v2
-            && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("f16c")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("movbe");
-        let v4 = v3
-            && is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512cd")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl");
-        match (v2, v3, v4) {
-            (_, _, true) => ALL,
-            (_, true, _) => &ALL[1..],
-            (true, _, _) => &ALL[2..],
-            _ => &[],
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        &ALL[3..]
-    }
+/// The AT_HWCAP bits and the platform's that old cache entries may ask for on this processor
+/// (sysdeps/x86/dl-hwcap.h, and `_DL_FIRST_PLATFORM`).
+fn old_bits(loader: &Loader<'_>) -> u64 {
+    let names: &[(&str, u64)] = match loader.arch {
+        Arch::Amd64 => &[("x86_64", 1), ("avx512_1", 2), ("haswell", 1 << 48)],
+        Arch::Arm64 => &[("atomics", 1 << 8)],
+        _ => &[],
+    };
+    let legacy = &loader.conditions.processor.legacy;
+    names.iter().filter(|(name, _)| legacy.contains(name)).map(|(_, bit)| bit).sum()
 }
 
 /// The folders of DT_RPATH or DT_RUNPATH of an object that lies in `origin`.
-fn folders(loader: &Loader<'_>, path: Option<&str>, origin: &Path) -> Vec<PathBuf> {
-    let parts = path.unwrap_or_default().split(':').take(MOST_PARTS);
-    parts.filter_map(|part| expand(loader, part, origin)).collect()
+fn folders(loader: &Loader<'_>, path: Option<&OsStr>, origin: &Path) -> Vec<PathBuf> {
+    path.map(|path| expanded(loader, path, b":", Some(origin))).unwrap_or_default()
 }
 
-/// Replaces `$ORIGIN`, `$LIB` and `$PLATFORM`, with or without braces (man 8 ld.so). `None` for
-/// what is not absolute then: it would count from the workload's working directory.
-fn expand(loader: &Loader<'_>, text: &str, origin: &Path) -> Option<PathBuf> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let (name, after) = match token(rest) {
-            Some(found) => found,
-            None => {
-                out.push('$');
-                continue;
-            }
-        };
-        match name {
-            "ORIGIN" => out.push_str(&origin.to_string_lossy()),
-            "LIB" => out.push_str(&lib_name(loader)),
-            _ => out.push_str(loader.arch.uname()),
-        }
-        rest = after;
+/// The folders of a search path; an empty one has none.
+fn expanded(
+    loader: &Loader<'_>,
+    path: &OsStr,
+    separators: &'static [u8],
+    origin: Option<&Path>,
+) -> Vec<PathBuf> {
+    if path.is_empty() {
+        return Vec::new();
     }
-    out.push_str(rest);
-    out.starts_with('/').then(|| PathBuf::from(out))
+    let lib = lib_name(loader);
+    let names = names(loader, origin, &lib);
+    split(path, separators).filter_map(|part| names.expand(part)).collect()
 }
 
-/// A name that stands behind a `$`, and what follows it.
-pub(super) fn token(text: &str) -> Option<(&str, &str)> {
-    const NAMES: [&str; 3] = ["ORIGIN", "LIB", "PLATFORM"];
-    if let Some(inner) = text.strip_prefix('{') {
-        let (name, after) = inner.split_once('}')?;
-        return NAMES.contains(&name).then_some((name, after));
+fn names<'a>(loader: &'a Loader<'_>, origin: Option<&'a Path>, lib: &'a OsStr) -> Names<'a> {
+    let platform = loader.conditions.processor.legacy.last();
+    Names {
+        origin,
+        lib,
+        platform: platform.copied().unwrap_or(loader.arch.uname()),
+        working_folder: loader.conditions.working_folder.as_deref(),
     }
-    let length = text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    let (name, after) = text.split_at(length.count());
-    NAMES.contains(&name).then_some((name, after))
 }
 
 /// What `$LIB` stands for: the first default folder without its leading slash.
-fn lib_name(loader: &Loader<'_>) -> String {
-    let first = loader.default_folders.first();
-    first.map_or_else(|| "lib".into(), |path| path.to_string_lossy()[1..].to_owned())
+fn lib_name(loader: &Loader<'_>) -> OsString {
+    let first = loader.default_folders.first().and_then(|path| path.strip_prefix("/").ok());
+    first.map_or_else(|| "lib".into(), |path| path.as_os_str().to_owned())
 }
 
 /// Notes a file of that name in a folder of ld.so.conf: ldconfig would have found it.
-pub(super) fn explain(attempt: &mut Attempt<'_, '_>, name: &str) {
+pub(super) fn explain(attempt: &mut Attempt<'_, '_>, name: &OsStr) {
     let loader = attempt.loader;
-    if name.contains('/') {
+    if name.as_bytes().contains(&b'/') {
         return;
     }
     for folder in conf::directories(loader.root) {
@@ -261,21 +290,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dollar_names_are_recognized_with_and_without_braces() {
-        assert_eq!(token("ORIGIN/lib"), Some(("ORIGIN", "/lib")));
-        assert_eq!(token("{LIB}x"), Some(("LIB", "x")));
-        assert_eq!(token("PLATFORM"), Some(("PLATFORM", "")));
-        assert_eq!(token("ORIGINAL/x"), None);
-        assert_eq!(token("{ORIGIN"), None);
-        assert_eq!(token(""), None);
+    fn combinations_come_in_glibcs_order() {
+        let paths = powerset(&["x86_64", "x86_64"]);
+        let expected = ["tls/x86_64/x86_64", "tls/x86_64", "tls", "x86_64/x86_64", "x86_64"]
+            .map(PathBuf::from);
+        assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn the_banner_tells_the_version() {
+        assert_eq!(minor_version(b"ld.so (GNU libc) stable release version 2.36.\n"), Some(36));
+        assert_eq!(minor_version(b"release version 2."), None);
+    }
+
+    /// LD_DEBUG=libs lists every folder of LD_LIBRARY_PATH with its sub-directories.
+    #[test]
+    fn the_subfolders_are_those_that_this_machines_loader_tries() {
+        let arch = Arch::built_for().unwrap();
+        let path = crate::loader::fixture::glibc_loader(arch);
+        let processor = Processor::of_this_machine(arch);
+        let ours = built_in(&Root::host(), arch, Some(Path::new(path)), &processor).subfolders;
+        let output = std::process::Command::new("/bin/true")
+            .env("LD_DEBUG", "libs")
+            .env("LD_LIBRARY_PATH", "/mak-none")
+            .env("LD_PRELOAD", "libmaknone.so")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let line = text.lines().find_map(|line| line.split_once("search path=/mak-none")).unwrap();
+        let list = format!("/mak-none{}", line.1.split('\t').next().unwrap());
+        let mut theirs: Vec<PathBuf> = Vec::new();
+        for folder in list.trim().split(':') {
+            let rest = Path::new(folder).strip_prefix("/mak-none").unwrap().to_owned();
+            if rest != Path::new("") && !theirs.contains(&rest) {
+                theirs.push(rest);
+            }
+        }
+        assert_eq!(ours, theirs);
     }
 
     #[test]
     fn the_folders_are_those_built_into_this_machines_loader() {
         let arch = Arch::built_for().unwrap();
-        let path = super::super::userland::glibc_loaders(arch)[0];
+        let path = crate::loader::fixture::glibc_loader(arch);
         let root = Root::host();
-        let found = default_folders(&root, arch, Some(Path::new(path)));
+        let least = Processor::least(arch);
+        let found = built_in(&root, arch, Some(Path::new(path)), &least).folders;
         let help = std::process::Command::new(path).arg("--help").output().unwrap().stdout;
         let help = String::from_utf8(help).unwrap();
         let listed: Vec<PathBuf> = help
@@ -285,6 +345,6 @@ mod tests {
             })
             .collect();
         assert_eq!(found, listed);
-        assert_eq!(default_folders(&root, arch, None).len(), 6);
+        assert_eq!(built_in(&root, arch, None, &least).folders.len(), 6);
     }
 }

@@ -6,17 +6,22 @@
 
 mod cache;
 mod closure;
+mod conditions;
 mod conf;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod glibc;
 mod musl;
+mod path;
+mod preload;
 mod search;
-mod userland;
 mod versions;
 
+pub use crate::platform::userland::Family as Libc;
 pub use cache::{Cache, CacheError, Entry, Hwcap};
 pub use closure::{Closure, Node, Problem};
+pub use conditions::{Conditions, Processor};
 pub use conf::directories as conf_directories;
-pub use search::{Candidate, How, Loader, Requester, Resolution};
-pub use userland::{Libc, libc_of_interpreter, root_arch};
+pub use preload::FILE as PRELOAD_FILE;
+pub use search::{Candidate, Generation, How, Loader, Requester, Resolution};
+pub use versions::highest as highest_version;

@@ -3,9 +3,12 @@
 //! `/etc/ld-musl-ARCH.path` or three built-in ones. There is no cache, and the first file that can
 //! be opened is taken, whatever machine it is for.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::search::{Attempt, How, MOST_PARTS, Requester, Resolution, split};
+use super::path::{split, with_origin};
+use super::search::{Attempt, How, Loader, Requester, Resolution};
 use crate::platform::{Arch, Root};
 
 const BUILT_IN: [&str; 3] = ["/lib", "/usr/local/lib", "/usr/lib"];
@@ -17,7 +20,7 @@ const MOST_PATH_BYTES: u64 = 64 * 1024;
 pub(super) fn default_folders(root: &Root, arch: Arch) -> Vec<PathBuf> {
     let file = PathBuf::from(format!("/etc/ld-musl-{}.path", arch_name(arch)));
     match root.read(&file, MOST_PATH_BYTES) {
-        Ok(bytes) => split(&bytes, b":\n"),
+        Ok(bytes) => parts(OsStr::from_bytes(&bytes), None),
         Err(_) => BUILT_IN.map(PathBuf::from).to_vec(),
     }
 }
@@ -38,22 +41,21 @@ fn arch_name(arch: Arch) -> &'static str {
 /// Searches for `name`; `None` where nothing takes it.
 pub(super) fn find(
     attempt: &mut Attempt<'_, '_>,
-    name: &str,
+    name: &OsStr,
     chain: &[&Requester],
 ) -> Option<Resolution> {
     let loader = attempt.loader;
-    if name.starts_with('/') {
-        return attempt.file(Path::new(name), How::Path);
-    }
-    if name.contains('/') {
-        return None;
+    let working_folder = working_folder(loader);
+    if name.as_bytes().contains(&b'/') {
+        // Without a working directory, a relative path leads nowhere.
+        return parts(name, working_folder).first().and_then(|path| attempt.file(path, How::Path));
     }
     let own = loader.path().and_then(Path::file_name).is_some_and(|own| own == name);
     if own || is_reserved(name) {
         return loader.itself();
     }
-    for folder in &loader.library_path {
-        if let Some(end) = attempt.folder(folder, name, How::LibraryPath) {
+    for folder in parts(&loader.conditions.library_path, working_folder) {
+        if let Some(end) = attempt.folder(&folder, name, How::LibraryPath) {
             return Some(end);
         }
     }
@@ -64,7 +66,8 @@ pub(super) fn find(
             (None, Some(path)) => (path, How::Rpath),
             (None, None) => continue,
         };
-        for folder in folders(path, requester.origin()) {
+        let path = with_origin(path, requester.origin()).unwrap_or_default();
+        for folder in parts(&path, working_folder) {
             if let Some(end) = attempt.folder(&folder, name, how) {
                 return Some(end);
             }
@@ -78,22 +81,24 @@ pub(super) fn find(
     None
 }
 
-fn is_reserved(name: &str) -> bool {
-    let Some((stem, _)) = name.strip_prefix("lib").and_then(|rest| rest.split_once('.')) else {
-        return false;
-    };
-    RESERVED.contains(&stem)
+fn is_reserved(name: &OsStr) -> bool {
+    let Some(rest) = name.as_bytes().strip_prefix(b"lib") else { return false };
+    let stem = rest.iter().position(|&byte| byte == b'.').map(|end| &rest[..end]);
+    stem.is_some_and(|stem| RESERVED.iter().any(|name| name.as_bytes() == stem))
 }
 
-/// The folders of a search path; `$ORIGIN` is the only name that is replaced, and a path with any
-/// other one is ignored as a whole (`fixup_rpath`).
-fn folders(path: &str, origin: &Path) -> Vec<PathBuf> {
-    let origin = origin.to_string_lossy();
-    let path = path.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
-    if path.contains('$') {
-        return Vec::new();
-    }
-    let mut folders = split(path.as_bytes(), b":\n");
-    folders.truncate(MOST_PARTS);
-    folders
+fn working_folder<'a>(loader: &'a Loader<'_>) -> Option<&'a Path> {
+    loader.conditions.working_folder.as_deref()
+}
+
+/// The folders of a search path. Empty parts say nothing here; relative ones count from the
+/// working directory, and are left out where it is not known.
+fn parts(path: &OsStr, working_folder: Option<&Path>) -> Vec<PathBuf> {
+    let parts = split(path, b":\n").filter(|part| !part.is_empty()).map(Path::new);
+    parts
+        .filter_map(|part| match part.is_absolute() {
+            true => Some(part.to_owned()),
+            false => working_folder.map(|folder| folder.join(part)),
+        })
+        .collect()
 }

@@ -3,17 +3,20 @@
 //! [`Loader`] is made once for a root; the order of the search is in `glibc.rs` and `musl.rs`.
 
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::cache::{self, Cache};
-use super::userland::{Libc, loader_of};
-use super::{glibc, musl};
+use super::conditions::Conditions;
+use super::{glibc, musl, preload};
 use crate::elf::{self, ElfError, Identity, Object};
+use crate::platform::userland::{Family as Libc, loader_of};
 use crate::platform::{Arch, Root};
 
 const CACHE: &str = "/etc/ld.so.cache";
@@ -21,8 +24,6 @@ const CACHE: &str = "/etc/ld.so.cache";
 const MOST_SEARCHED: usize = 64;
 /// Bytes of memory that remembered objects may take, about.
 const MOST_REMEMBERED: usize = 16 * 1024 * 1024;
-/// Parts of one search path that are looked at; the rest of a longer one is ignored.
-pub(super) const MOST_PARTS: usize = 1024;
 
 /// The dynamic loader of a root for one architecture.
 #[derive(Clone, Debug)]
@@ -32,15 +33,21 @@ pub struct Loader<'a> {
     pub(super) libc: Libc,
     /// The loader's own file and header, where the root has one.
     pub(super) program: Option<(PathBuf, Identity)>,
-    /// LD_LIBRARY_PATH.
-    pub(super) library_path: Vec<PathBuf>,
+    /// Environment, processor and kernel.
+    pub(super) conditions: Conditions,
+    /// What is loaded before everything else, as LD_PRELOAD and its file name it.
+    pub(super) preloads: Vec<OsString>,
     /// The folders searched at last.
     pub(super) default_folders: Vec<PathBuf>,
+    /// The sub-directories of each folder that come before it, best first.
+    pub(super) subfolders: Vec<PathBuf>,
     pub(super) cache: Option<Cache>,
     /// What was wrong with the loader's own files.
     pub(super) notes: Vec<String>,
     /// What was read already: the libc is needed by every file of a root.
     objects: RefCell<Memory>,
+    /// Of each folder that was searched, the sub-directories that are there.
+    better: RefCell<HashMap<PathBuf, Rc<[PathBuf]>>>,
 }
 
 /// Objects by their path on this machine, as long as there is room.
@@ -56,9 +63,9 @@ pub struct Requester {
     /// Its path inside the root, from which `$ORIGIN` follows.
     pub path: PathBuf,
     /// DT_RPATH.
-    pub rpath: Option<String>,
+    pub rpath: Option<OsString>,
     /// DT_RUNPATH.
-    pub runpath: Option<String>,
+    pub runpath: Option<OsString>,
     /// DF_1_NODEFLIB.
     pub skips_default_folders: bool,
 }
@@ -108,6 +115,27 @@ pub struct Candidate {
     pub identity: Identity,
 }
 
+/// A file whose name differs from the one that was searched for behind `.so.` only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Its path inside the root.
+    pub path: PathBuf,
+    /// How it compares to the wanted one, where both have numbers.
+    pub order: Option<Ordering>,
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let which = match self.order {
+            Some(Ordering::Less) => "an older generation",
+            Some(Ordering::Greater) => "a newer generation",
+            Some(Ordering::Equal) => "the same generation under another name (run ldconfig)",
+            None => "another generation",
+        };
+        write!(out, "{which}: {}", self.path.display())
+    }
+}
+
 /// What came of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolution {
@@ -140,64 +168,65 @@ pub enum Resolution {
     Missing {
         /// Where it looks, in order; at most 64 folders.
         searched: Vec<PathBuf>,
-        /// What may explain it: stale cache entries, files in folders that are not searched,
-        /// other versions of the file.
+        /// What may explain it: stale cache entries, files in folders that are not searched.
         notes: Vec<String>,
+        /// Files of another generation, in the folders that were searched.
+        generations: Vec<Generation>,
     },
 }
 
 impl<'a> Loader<'a> {
-    /// The loader that `root` has for `arch`: glibc's where there is none at all. `library_path`
-    /// is the workload's LD_LIBRARY_PATH. A cache that cannot be used is remembered as a note.
-    pub fn new(root: &'a Root, arch: Arch, library_path: &OsStr) -> Loader<'a> {
+    /// The loader that `root` has for `arch`: glibc's where there is none at all. A cache that
+    /// cannot be used is remembered as a note.
+    pub fn new(root: &'a Root, arch: Arch, conditions: Conditions) -> Loader<'a> {
         let (libc, program) = match loader_of(root, arch) {
-            Some((libc, path, identity)) => (libc, Some((path, identity))),
+            Some(found) => (found.family, Some((found.loader, found.identity))),
             None => (Libc::Glibc, None),
         };
-        Loader::of(root, arch, libc, program, library_path)
+        Loader::of(root, arch, libc, program, conditions)
     }
 
     /// The loader at `program`, as a program's PT_INTERP names it.
-    pub(super) fn of(
+    fn of(
         root: &'a Root,
         arch: Arch,
         libc: Libc,
         program: Option<(PathBuf, Identity)>,
-        library_path: &OsStr,
+        conditions: Conditions,
     ) -> Loader<'a> {
         let mut notes = Vec::new();
         let path = program.as_ref().map(|(path, _)| path.as_path());
         if path.is_none() {
             notes.push(format!("the root has no dynamic loader for {arch}"));
         }
-        let separators: &[u8] = if libc == Libc::Musl { b":\n" } else { b":;" };
-        let (default_folders, cache) = match libc {
+        let (default_folders, subfolders, cache) = match libc {
             Libc::Glibc => {
                 let cache = load_cache(root, arch, &mut notes);
-                (glibc::default_folders(root, arch, path), cache)
+                let built_in = glibc::built_in(root, arch, path, &conditions.processor);
+                (built_in.folders, built_in.subfolders, cache)
             }
-            Libc::Musl => (musl::default_folders(root, arch), None),
+            Libc::Musl => (musl::default_folders(root, arch), Vec::new(), None),
         };
-        let library_path = split(library_path.as_bytes(), separators);
         Loader {
             root,
             arch,
             libc,
             program,
-            library_path,
+            preloads: preload::names(root, libc, &conditions.preload),
+            conditions,
             default_folders,
+            subfolders,
             cache,
             notes,
             objects: RefCell::default(),
+            better: RefCell::default(),
         }
     }
 
     /// The same loader for a program that asks for the interpreter at `path`.
     pub(super) fn through(&self, path: &Path, identity: Identity, libc: Libc) -> Loader<'a> {
         let program = Some((path.to_owned(), identity));
-        let mut loader = Loader::of(self.root, self.arch, libc, program, OsStr::new(""));
-        loader.library_path.clone_from(&self.library_path);
-        loader
+        Loader::of(self.root, self.arch, libc, program, self.conditions.clone())
     }
 
     /// Which libc's rules are followed.
@@ -232,7 +261,8 @@ impl<'a> Loader<'a> {
 
     /// Finds the file that the loader takes for `name`, a soname or a path; without a requester
     /// as for a name in LD_PRELOAD.
-    pub fn find(&self, name: &str, requester: Option<&Requester>) -> Resolution {
+    pub fn find(&self, name: impl AsRef<OsStr>, requester: Option<&Requester>) -> Resolution {
+        let name = name.as_ref();
         match requester {
             Some(requester) => self.find_for(name, &[requester]),
             None => self.find_for(name, &[]),
@@ -240,7 +270,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Finds `name` for the first of `chain`; the others are what loaded it, nearest first.
-    pub(super) fn find_for(&self, name: &str, chain: &[&Requester]) -> Resolution {
+    pub(super) fn find_for(&self, name: &OsStr, chain: &[&Requester]) -> Resolution {
         let mut attempt = Attempt::new(self);
         let end = match self.libc {
             Libc::Glibc => glibc::find(&mut attempt, name, chain),
@@ -252,11 +282,41 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// What is loaded before everything else: LD_PRELOAD, then glibc's `/etc/ld.so.preload`.
+    pub fn preloads(&self) -> &[OsString] {
+        &self.preloads
+    }
+
+    /// Under what it searches.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// The sub-directories of a folder that are there and come before it.
+    pub(super) fn better(&self, folder: &Path) -> Rc<[PathBuf]> {
+        if let Some(known) = self.better.borrow().get(folder) {
+            return Rc::clone(known);
+        }
+        let found = glibc::better(self, folder);
+        self.better.borrow_mut().insert(folder.to_owned(), Rc::clone(&found));
+        found
+    }
+
     /// The loader itself as the answer to a search.
     pub(super) fn itself(&self) -> Option<Resolution> {
         let (path, identity) = self.program.clone()?;
         let file = Candidate { path, identity };
         Some(Resolution::Found { file, how: How::Itself, skipped: Vec::new() })
+    }
+
+    /// The object at a path inside the root.
+    pub fn object(&self, path: &Path) -> Result<Rc<Object>, ElfError> {
+        self.read(path)
+    }
+
+    /// The folder that paths count from, and the files in it.
+    pub fn root(&self) -> &'a Root {
+        self.root
     }
 
     /// Reads the object at a path inside the root, or remembers it.
@@ -318,7 +378,7 @@ impl<'l, 'a> Attempt<'l, 'a> {
     }
 
     /// Tries `name` in a folder. `None` means that the search goes on.
-    pub fn folder(&mut self, folder: &Path, name: &str, how: How) -> Option<Resolution> {
+    pub fn folder(&mut self, folder: &Path, name: &OsStr, how: How) -> Option<Resolution> {
         if self.searched.len() < MOST_SEARCHED && !self.searched.iter().any(|done| done == folder) {
             self.searched.push(folder.to_owned());
         }
@@ -365,7 +425,7 @@ impl<'l, 'a> Attempt<'l, 'a> {
         }
     }
 
-    fn failed(mut self, name: &str) -> Resolution {
+    fn failed(mut self, name: &OsStr) -> Resolution {
         if self.loader.libc == Libc::Glibc {
             glibc::explain(&mut self, name);
         }
@@ -373,29 +433,46 @@ impl<'l, 'a> Attempt<'l, 'a> {
             return self.wrong_machine();
         }
         self.notes.extend_from_slice(&self.loader.notes);
-        if !name.contains('/') {
-            self.other_versions(name);
-        }
-        Resolution::Missing { searched: self.searched, notes: self.notes }
+        let generations = self.generations(name);
+        Resolution::Missing { searched: self.searched, notes: self.notes, generations }
     }
 
-    /// Notes files that differ from `name` in the version only.
-    fn other_versions(&mut self, name: &str) {
+    /// Files of this machine that differ from `name` behind `.so.` only.
+    fn generations(&self, name: &OsStr) -> Vec<Generation> {
         const MOST_NAMED: usize = 4;
-        let Some(end) = name.find(".so") else { return };
-        let stem = &name.as_bytes()[..end + 3];
-        let mut named = 0;
-        for folder in &self.searched {
+        const MARK: &[u8] = b".so.";
+        let name = name.as_bytes();
+        let Some(end) = name.windows(MARK.len()).position(|part| part == MARK) else {
+            return Vec::new();
+        };
+        let (stem, wanted) = name.split_at(end + MARK.len());
+        let mut found: Vec<Generation> = Vec::new();
+        for folder in self.searched.iter().filter(|_| !name.contains(&b'/')) {
             for other in self.loader.root.names(folder) {
-                let rest = other.as_bytes().strip_prefix(stem);
-                if named < MOST_NAMED && rest.is_some_and(|rest| rest.first() == Some(&b'.')) {
-                    let path = folder.join(&other);
-                    self.notes.push(format!("another version is there: {}", path.display()));
-                    named += 1;
+                let Some(version) = other.as_bytes().strip_prefix(stem) else { continue };
+                let path = folder.join(&other);
+                let Ok(host) = self.loader.root.locate(&path) else { continue };
+                let same = |one: &Generation| {
+                    self.loader.root.locate(&one.path).is_ok_and(|known| known == host)
+                };
+                if found.len() >= MOST_NAMED || found.iter().any(same) {
+                    continue;
+                }
+                let file = self.loader.root.open(&path).ok();
+                let identity = file.and_then(|file| elf::identify(&file).ok());
+                if identity.is_some_and(|identity| self.loader.takes(&identity)) {
+                    let order = number(version).zip(number(wanted)).map(|(a, b)| a.cmp(&b));
+                    found.push(Generation { path, order });
                 }
             }
         }
+        found
     }
+}
+
+/// The generation in what stands behind `.so.`: 15 of `15.9.0`.
+fn number(version: &[u8]) -> Option<u32> {
+    std::str::from_utf8(version).ok()?.split('.').next()?.parse().ok()
 }
 
 /// What is wrong with a file that is not ELF; a text in its place is mostly a linker script.
@@ -410,23 +487,17 @@ fn not_loadable(file: &std::fs::File, error: ElfError) -> String {
     error.to_string()
 }
 
-/// Splits a search path at any of `separators`. Empty and relative parts mean the working
-/// directory, which only the running workload has, and are left out.
-pub(super) fn split(path: &[u8], separators: &[u8]) -> Vec<PathBuf> {
-    path.split(|byte| separators.contains(byte))
-        .take(MOST_PARTS)
-        .filter(|part| part.first() == Some(&b'/'))
-        .map(|part| PathBuf::from(OsStr::from_bytes(part)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::loader::fixture::{Folder, arch};
 
+    fn conditions(library_path: &str) -> Conditions {
+        Conditions { library_path: library_path.into(), ..Conditions::default() }
+    }
+
     fn loader<'a>(root: &'a Root, library_path: &str) -> Loader<'a> {
-        Loader::new(root, arch(), OsStr::new(library_path))
+        Loader::new(root, arch(), conditions(library_path))
     }
 
     /// Path and means of what was found.
@@ -440,8 +511,8 @@ mod tests {
     fn requester(path: &str, rpath: Option<&str>, runpath: Option<&str>) -> Requester {
         Requester {
             path: path.into(),
-            rpath: rpath.map(str::to_owned),
-            runpath: runpath.map(str::to_owned),
+            rpath: rpath.map(OsString::from),
+            runpath: runpath.map(OsString::from),
             skips_default_folders: false,
         }
     }
@@ -465,7 +536,7 @@ mod tests {
         let env = loader.find("liba.so", Some(&with_runpath));
         assert_eq!(found(&env), ("/env/liba.so", How::LibraryPath));
 
-        let loader = Loader::new(&root, arch(), OsStr::new(""));
+        let loader = Loader::new(&root, arch(), Conditions::default());
         let runpath = loader.find("liba.so", Some(&with_runpath));
         assert_eq!(found(&runpath), ("/app/runpath/liba.so", How::Runpath));
         assert_eq!(found(&loader.find("liba.so", None)), ("/opt/cached/liba.so", How::Cache));
@@ -547,7 +618,7 @@ mod tests {
         assert_eq!(found(&own.find("liba.so", None)).0, "/usr/local/lib/liba.so");
         let above = requester("/opt/app", Some("$ORIGIN"), None);
         let below = requester("/usr/local/lib/liba.so", None, None);
-        let inherited = own.find_for("libb.so", &[&below, &above]);
+        let inherited = own.find_for(OsStr::new("libb.so"), &[&below, &above]);
         assert_eq!(found(&inherited), ("/opt/libb.so", How::Rpath));
         let platform = requester("/opt/app", Some("$ORIGIN:$LIB"), None);
         assert!(matches!(own.find("libb.so", Some(&platform)), Resolution::Missing { .. }));
@@ -568,11 +639,13 @@ mod tests {
         let root = folder.root();
         let loader = loader(&root, "");
         assert!(loader.notes()[0].contains("is not a loader cache"), "{:?}", loader.notes());
-        let Resolution::Missing { searched, notes } = loader.find("libhwloc.so.15", None) else {
+        let resolution = loader.find("libhwloc.so.15", None);
+        let Resolution::Missing { searched, notes, generations } = resolution else {
             panic!("libhwloc.so.15 is not there");
         };
         assert!(searched.contains(&PathBuf::from("/usr/lib")), "{searched:?}");
-        assert!(notes.iter().any(|note| note.contains("/usr/lib/libhwloc.so.5")), "{notes:?}");
+        let older = &generations[0];
+        assert_eq!(older.to_string(), "an older generation: /usr/lib/libhwloc.so.5", "{notes:?}");
         let Resolution::Missing { notes, .. } = loader.find("libnew.so.1", None) else {
             panic!("libnew.so.1 is in no cache");
         };

@@ -5,7 +5,7 @@ use crate::elf::Object;
 
 /// The highest defined version of the same set as `wanted`: `GLIBC_2.36` for `GLIBC_2.38`.
 /// Versions whose last part is not a number, as `GLIBC_PRIVATE`, do not count.
-pub(super) fn highest<'o>(found: &'o Object, wanted: &str) -> Option<&'o str> {
+pub fn highest<'o>(found: &'o Object, wanted: &str) -> Option<&'o str> {
     let (set, _) = numbered(wanted)?;
     let same = found.defined_versions.iter().filter_map(|version| {
         let (other, numbers) = numbered(version)?;

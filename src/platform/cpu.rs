@@ -15,8 +15,12 @@ pub struct Cpu {
     pub model: Option<String>,
     /// The micro-architecture level 1 to 4 of the x86-64 psABI.
     pub x86_64_level: Option<u8>,
-    /// aarch64: names from AT_HWCAP and AT_HWCAP2 as in Linux' `Documentation/arch/arm64`.
+    /// What programs branch on, in the kernel's words: on x86 those of /proc/cpuinfo, on aarch64
+    /// those of AT_HWCAP and AT_HWCAP2 as in Linux' `Documentation/arch/arm64`.
     pub features: Vec<&'static str>,
+    /// POWER and IBM Z: the names of the folders below glibc-hwcaps that fit.
+    #[serde(skip)]
+    pub levels: Vec<&'static str>,
     /// CPUID leaf 0x40000000, as in `KVMKVMKVM`; for the judgement on emulation.
     #[serde(skip)]
     pub hypervisor: Option<String>,
@@ -39,7 +43,8 @@ pub fn detect() -> Cpu {
             text(&words)
         }),
         x86_64_level: Some(level(has_level_2(), has_level_3(), has_level_4())),
-        features: Vec::new(),
+        features: x86_features(),
+        levels: Vec::new(),
         hypervisor: text(&[hypervisor.ebx, hypervisor.ecx, hypervisor.edx]),
     }
 }
@@ -51,10 +56,50 @@ pub fn detect() -> Cpu {
     Cpu { features: aarch64_features(hwcap as u64, hwcap2 as u64), ..Cpu::default() }
 }
 
+/// Asks the kernel what programs may use.
+#[cfg(any(target_arch = "powerpc64", target_arch = "s390x"))]
+pub fn detect() -> Cpu {
+    let (hwcap, hwcap2) = rustix::param::linux_hwcap();
+    let power = cfg!(target_arch = "powerpc64");
+    let levels = if power { power_levels(hwcap2 as u64) } else { z_levels(hwcap as u64) };
+    Cpu { levels, ..Cpu::default() }
+}
+
 /// Nothing is known of other processors.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "powerpc64",
+    target_arch = "s390x"
+)))]
 pub fn detect() -> Cpu {
     Cpu::default()
+}
+
+/// PPC_FEATURE2_ARCH_3_00 is POWER9, PPC_FEATURE2_ARCH_3_1 with _MMA POWER10 (`asm/cputable.h`).
+#[cfg(any(target_arch = "powerpc64", test))]
+fn power_levels(hwcap2: u64) -> Vec<&'static str> {
+    const NAMES: [(u64, &str); 2] = [(0x0080_0000, "power9"), (0x0006_0000, "power10")];
+    reached(hwcap2, &NAMES)
+}
+
+/// The HWCAP_S390 bits (`asm/elf.h`): vectors are z13; guarded storage and the first vector
+/// extensions z14; the second, sorting and deflate z15; the neural network assist z16.
+#[cfg(any(target_arch = "s390x", test))]
+fn z_levels(hwcap: u64) -> Vec<&'static str> {
+    const NAMES: [(u64, &str); 4] = [
+        (1 << 11, "z13"),
+        (1 << 12 | 1 << 13 | 1 << 14, "z14"),
+        (1 << 15 | 1 << 16 | 1 << 17 | 1 << 18, "z15"),
+        (1 << 19 | 1 << 20, "z16"),
+    ];
+    reached(hwcap, &NAMES)
+}
+
+/// The names up to the first whose bits are not all there.
+#[cfg(any(target_arch = "powerpc64", target_arch = "s390x", test))]
+fn reached(bits: u64, names: &[(u64, &'static str)]) -> Vec<&'static str> {
+    names.iter().take_while(|(wanted, _)| bits & wanted == *wanted).map(|(_, name)| *name).collect()
 }
 
 /// The highest level whose instructions, and all those of the levels below, are there.
@@ -66,6 +111,29 @@ fn level(two: bool, three: bool, four: bool) -> u8 {
         (true, true, false) => 3,
         (true, true, true) => 4,
     }
+}
+
+/// The instruction sets that published libraries branch on. The macro wants literals.
+#[cfg(target_arch = "x86_64")]
+fn x86_features() -> Vec<&'static str> {
+    let all = [
+        ("aes", is_x86_feature_detected!("aes")),
+        ("avx", is_x86_feature_detected!("avx")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512_vnni", is_x86_feature_detected!("avx512vnni")),
+        ("bmi1", is_x86_feature_detected!("bmi1")),
+        ("bmi2", is_x86_feature_detected!("bmi2")),
+        ("f16c", is_x86_feature_detected!("f16c")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("pclmulqdq", is_x86_feature_detected!("pclmulqdq")),
+        ("popcnt", is_x86_feature_detected!("popcnt")),
+        ("sha_ni", is_x86_feature_detected!("sha")),
+        ("sse4_1", is_x86_feature_detected!("sse4.1")),
+        ("sse4_2", is_x86_feature_detected!("sse4.2")),
+        ("ssse3", is_x86_feature_detected!("ssse3")),
+    ];
+    all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -151,6 +219,13 @@ mod tests {
     }
 
     #[test]
+    fn power_and_z_levels_build_on_those_below() {
+        assert_eq!(power_levels(0x0086_0000), ["power9", "power10"]);
+        assert!(power_levels(0x0006_0000).is_empty());
+        assert_eq!(z_levels(0x0007_f800), ["z13", "z14", "z15"]);
+    }
+
+    #[test]
     fn registers_spell_a_name_only_if_it_is_text() {
         assert_eq!(text(&[0x756e_6547, 0x4965_6e69, 0x6c65_746e]), Some("GenuineIntel".to_owned()));
         assert_eq!(text(&[0x4b4d_564b, 0x564b_4d56, 0x0000_004d]), Some("KVMKVMKVM".to_owned()));
@@ -164,6 +239,18 @@ mod tests {
         let cpu = detect();
         assert!(cpu.vendor.is_some_and(|vendor| vendor.len() <= 12));
         assert!(cpu.x86_64_level.is_some_and(|level| (1..=4).contains(&level)));
+    }
+
+    /// The kernel lists the same names, on a real processor.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn x86_features_are_those_of_the_kernel() {
+        let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let line = text.lines().find(|line| line.starts_with("flags")).unwrap();
+        let kernel: Vec<&str> = line.split_whitespace().collect();
+        for feature in detect().features {
+            assert!(kernel.contains(&feature), "{feature}");
+        }
     }
 
     #[cfg(target_arch = "aarch64")]

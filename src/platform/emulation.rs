@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Arch, Uname, libc};
+use super::{Arch, Uname};
+use crate::elf;
 
 /// That this process is emulated, by what, and how that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +57,8 @@ pub fn collect(uname: &Uname, hypervisor: Option<String>, brand: Option<String>)
         program: std::fs::read_link(EXE).ok(),
         program_machine: File::open(EXE)
             .ok()
-            .and_then(|mut file| libc::machine_of_header(&mut file)),
+            .and_then(|file| elf::identify(&file).ok())
+            .map(|identity| identity.machine.0),
         hypervisor,
         brand,
     }
@@ -128,7 +130,7 @@ fn by_kernel_arch(facts: &Facts) -> Option<Emulation> {
 }
 
 /// 64-bit kernels run 32-bit programs of their family, and tell them so under setarch(8).
-fn runs_natively(kernel: Arch, program: Arch) -> bool {
+pub fn runs_natively(kernel: Arch, program: Arch) -> bool {
     matches!(
         (kernel, program),
         (Arch::Amd64, Arch::I386) | (Arch::Arm64, Arch::ArmV7 | Arch::ArmV6)

@@ -1,16 +1,13 @@
-//! Which C library a root filesystem carries, and for which architecture, read from its files.
-//!
-//! The dynamic loader's path is fixed by each psABI, so its presence names the library and its
-//! ELF header names the architecture. The version of glibc stands in the banner inside
-//! `libc.so.6`; that of musl in the package database of Alpine or in the loader itself.
+//! The version of a root's C library, read from its files: glibc's stands in the banner inside
+//! `libc.so.6`, musl's in the package database of Alpine or in the loader itself.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::userland::{Family, Userland};
 use super::{Arch, Root};
+use crate::elf;
 
 /// A C library; the version is `None` where the files do not tell it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,43 +39,6 @@ impl Libc {
     }
 }
 
-/// The dynamic userland of a root filesystem.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Userland {
-    /// The architecture of its dynamic loader.
-    pub arch: Arch,
-    /// Its C library.
-    pub libc: Libc,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Glibc,
-    Musl,
-}
-
-/// Where each architecture's programs look for their loader (PT_INTERP).
-const LOADERS: [(Arch, Family, &str); 18] = [
-    (Arch::Amd64, Family::Glibc, "/lib64/ld-linux-x86-64.so.2"),
-    (Arch::Arm64, Family::Glibc, "/lib/ld-linux-aarch64.so.1"),
-    (Arch::ArmV7, Family::Glibc, "/lib/ld-linux-armhf.so.3"),
-    (Arch::ArmV6, Family::Glibc, "/lib/ld-linux.so.3"),
-    (Arch::I386, Family::Glibc, "/lib/ld-linux.so.2"),
-    (Arch::Ppc64le, Family::Glibc, "/lib64/ld64.so.2"),
-    (Arch::S390x, Family::Glibc, "/lib/ld64.so.1"),
-    (Arch::S390x, Family::Glibc, "/lib64/ld64.so.1"),
-    (Arch::Riscv64, Family::Glibc, "/lib/ld-linux-riscv64-lp64d.so.1"),
-    (Arch::Amd64, Family::Musl, "/lib/ld-musl-x86_64.so.1"),
-    (Arch::Arm64, Family::Musl, "/lib/ld-musl-aarch64.so.1"),
-    (Arch::ArmV7, Family::Musl, "/lib/ld-musl-armhf.so.1"),
-    (Arch::ArmV6, Family::Musl, "/lib/ld-musl-arm.so.1"),
-    (Arch::I386, Family::Musl, "/lib/ld-musl-i386.so.1"),
-    (Arch::Ppc64le, Family::Musl, "/lib/ld-musl-powerpc64le.so.1"),
-    (Arch::S390x, Family::Musl, "/lib/ld-musl-s390x.so.1"),
-    (Arch::Riscv64, Family::Musl, "/lib/ld-musl-riscv64.so.1"),
-    (Arch::Riscv64, Family::Musl, "/lib/ld-musl-riscv64-sp.so.1"),
-];
-
 /// Where Alpine keeps its package database; the second is the merged-/usr place.
 const APK_DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 
@@ -89,47 +49,18 @@ const MOST_DATABASE_BYTES: u64 = 16 << 20;
 /// A longer "version" is not one.
 const MOST_VERSION_BYTES: usize = 32;
 
-/// The userland of `root`: none where it has no dynamic loader (a static or empty image).
-///
-/// A root may hold loaders of several architectures (Debian's multiarch) and both libraries.
-/// The one of `preferred` wins, glibc before musl, since a musl loader beside glibc comes from a
-/// compiler package.
-pub fn userland(root: &Root, preferred: Option<Arch>) -> Option<Userland> {
-    let present = |arch: Option<Arch>| {
-        LOADERS
-            .iter()
-            .filter(move |(of, _, _)| arch.is_none_or(|arch| arch == *of))
-            .find(|(of, _, path)| is_for(root, Path::new(path), *of))
-    };
-    let (arch, family, path) =
-        preferred.and_then(|arch| present(Some(arch))).or_else(|| present(None))?;
-    let libc = match family {
-        Family::Glibc => Libc::Glibc { version: glibc_version(root, *arch) },
-        Family::Musl => Libc::Musl { version: musl_version(root, Path::new(path)) },
-    };
-    Some(Userland { arch: *arch, libc })
+/// The C library of a userland, with its version where the files tell it.
+pub fn of(root: &Root, userland: &Userland) -> Libc {
+    match userland.family {
+        Family::Glibc => Libc::Glibc { version: glibc_version(root, userland.arch) },
+        Family::Musl => Libc::Musl { version: musl_version(root, &userland.loader) },
+    }
 }
 
 /// Whether the file at `path` is an ELF file for `arch`.
 fn is_for(root: &Root, path: &Path, arch: Arch) -> bool {
-    elf_machine(root, path) == Some(arch.elf_machine())
-}
-
-/// `e_machine` of an ELF file (gABI chapter 4: 16 bits at offset 18, in the order of EI_DATA).
-fn elf_machine(root: &Root, path: &Path) -> Option<u16> {
-    machine_of_header(&mut root.open(path).ok()?)
-}
-
-/// `e_machine` from the first bytes of an ELF file; `None` where it is no ELF file.
-pub(super) fn machine_of_header(file: &mut File) -> Option<u16> {
-    let mut header = [0; 20];
-    file.read_exact(&mut header).ok()?;
-    let machine = [header[18], header[19]];
-    match header {
-        [0x7f, b'E', b'L', b'F', _, 1, ..] => Some(u16::from_le_bytes(machine)),
-        [0x7f, b'E', b'L', b'F', _, 2, ..] => Some(u16::from_be_bytes(machine)),
-        _ => None,
-    }
+    let identity = root.open(path).ok().and_then(|file| elf::identify(&file).ok());
+    identity.is_some_and(|identity| identity.runs_on(arch).is_ok())
 }
 
 fn glibc_version(root: &Root, arch: Arch) -> Option<String> {
@@ -230,6 +161,7 @@ fn numeric(version: &str) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::userland::userland;
     use super::*;
     use proptest::prelude::*;
     use std::fs;
@@ -241,7 +173,11 @@ mod tests {
         path
     }
 
-    /// A file that is ELF as far as its first 20 bytes, with `text` behind them.
+    fn libc(root: &Root, preferred: Option<Arch>) -> Libc {
+        of(root, &userland(root, preferred).unwrap())
+    }
+
+    /// A file that is ELF as far as its header, with `text` behind it.
     fn elf(base: &Path, path: &str, arch: Arch, text: &[u8]) {
         let path = base.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -251,6 +187,7 @@ mod tests {
         bytes.resize(18, 0);
         let machine = arch.elf_machine();
         bytes.extend(if big { machine.to_be_bytes() } else { machine.to_le_bytes() });
+        bytes.resize(64, 0);
         bytes.extend(text);
         fs::write(path, bytes).unwrap();
     }
@@ -262,9 +199,9 @@ mod tests {
         let base = tree("glibc");
         elf(&base, "lib64/ld-linux-x86-64.so.2", Arch::Amd64, b"");
         elf(&base, "usr/lib/x86_64-linux-gnu/libc.so.6", Arch::Amd64, BANNER);
-        let found = userland(&Root::at(&base).unwrap(), Some(Arch::Arm64)).unwrap();
-        assert_eq!(found.arch, Arch::Amd64);
-        assert_eq!(found.libc.word(), "glibc-2.36");
+        let root = Root::at(&base).unwrap();
+        assert_eq!(userland(&root, Some(Arch::Arm64)).unwrap().arch, Arch::Amd64);
+        assert_eq!(libc(&root, Some(Arch::Arm64)).word(), "glibc-2.36");
         fs::remove_dir_all(base).unwrap();
     }
 
@@ -284,7 +221,7 @@ mod tests {
         let root = Root::at(&base).unwrap();
         assert_eq!(userland(&root, Some(Arch::Arm64)).unwrap().arch, Arch::Arm64);
         let own = userland(&root, Some(Arch::Amd64)).unwrap();
-        assert_eq!((own.arch, own.libc), (Arch::Amd64, Libc::Glibc { version: None }));
+        assert_eq!((own.arch, of(&root, &own)), (Arch::Amd64, Libc::Glibc { version: None }));
         fs::remove_dir_all(base).unwrap();
     }
 
@@ -293,8 +230,8 @@ mod tests {
         let base = tree("foreign");
         elf(&base, "lib64/ld-linux-x86-64.so.2", Arch::Amd64, b"");
         elf(&base, "lib/libc.so.6", Arch::I386, BANNER);
-        let found = userland(&Root::at(&base).unwrap(), None).unwrap();
-        assert_eq!(found.libc, Libc::Glibc { version: None });
+        let root = Root::at(&base).unwrap();
+        assert_eq!(libc(&root, None), Libc::Glibc { version: None });
         fs::remove_dir_all(base).unwrap();
     }
 
@@ -303,11 +240,11 @@ mod tests {
         let base = tree("alpine");
         elf(&base, "lib/ld-musl-aarch64.so.1", Arch::Arm64, b"\x001.2.3\0");
         let root = Root::at(&base).unwrap();
-        assert_eq!(userland(&root, None).unwrap().libc.word(), "musl-1.2.3");
+        assert_eq!(libc(&root, None).word(), "musl-1.2.3");
         fs::create_dir_all(base.join("lib/apk/db")).unwrap();
         let database = "P:musl-utils\nV:9.9.9-r0\n\nC:Q1x\nP:musl\nV:1.2.5-r21\nA:aarch64\n\n";
         fs::write(base.join("lib/apk/db/installed"), database).unwrap();
-        assert_eq!(userland(&root, None).unwrap().libc.word(), "musl-1.2.5");
+        assert_eq!(libc(&root, None).word(), "musl-1.2.5");
         fs::remove_dir_all(base).unwrap();
     }
 

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod oom;
 pub mod root;
 pub mod text;
+pub mod userland;
 pub mod users;
 
 use serde::Serialize;
@@ -58,7 +59,7 @@ pub struct Platform {
 /// Looks at this machine, this process and the filesystem `root`.
 pub fn detect(root: &Root) -> Platform {
     let uname = Uname::of_this_process();
-    let userland = libc::userland(root, uname.arch());
+    let userland = userland::userland(root, uname.arch());
     let cpu = cpu::detect();
     let facts = emulation::collect(&uname, cpu.hypervisor.clone(), cpu.model.clone());
     Platform {
@@ -67,7 +68,7 @@ pub fn detect(root: &Root) -> Platform {
         built_for: Arch::built_for(),
         userland: userland.as_ref().map(|userland| userland.arch),
         page_size: kernel::page_size(),
-        libc: userland.map(|userland| userland.libc),
+        libc: userland.as_ref().map(|userland| libc::of(root, userland)),
         emulation: emulation::judge(&facts),
         cpu,
         cgroup: cgroup::limits(&Root::host()),

@@ -218,7 +218,7 @@ pub fn assess(request: &Request, name: &OsStr, loader: Option<&Loader>) -> Asses
     assessment.chain = chain_shown(&fit.chain);
     if let (Some(loader), Some(program)) = (loader.filter(|_| fit.is_native), fit.chain.last()) {
         let program = std::path::absolute(program).unwrap_or_else(|_| program.clone());
-        let closure = loader.closure(&program.to_string_lossy(), None);
+        let closure = loader.closure(&program, None);
         let fatal = closure.problems.iter().filter(|problem| problem.is_fatal());
         assessment.unloadable = fatal.take(MOST_EVIDENCE).map(ToString::to_string).collect();
     }

@@ -227,7 +227,7 @@ impl<'a> Files<'a> {
             root,
             interpreter,
             loader,
-            program: loader.closure(&interpreter.real_path.to_string_lossy(), None),
+            program: loader.closure(&interpreter.real_path, None),
             runtime: Runtime::of(interpreter, libc),
             failed,
         }
@@ -339,7 +339,7 @@ impl<'a> Files<'a> {
         if !self.root.exists(path) {
             return None;
         }
-        let closure = self.loader.closure(&path.to_string_lossy(), Some(&self.program));
+        let closure = self.loader.closure(path, Some(&self.program));
         let problem = closure.problems.iter().find(|problem| problem.is_fatal())?;
         Some(("extension.closure", problem.to_string()))
     }

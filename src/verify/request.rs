@@ -4,7 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::report::Status;
-use crate::config::{Profile, Severity};
+use crate::config::profile::{DirectoryEntry, Severities};
+use crate::config::{PlatformEntry, Profile, Severity};
+use crate::loader::Processor;
 use crate::platform::Root;
 
 /// What is to be verified.
@@ -15,24 +17,70 @@ pub struct Request {
     pub full: bool,
     /// Shared libraries.
     pub libraries: Vec<LibraryCheck>,
+    /// OpenCL and its device drivers.
+    pub opencl: Option<OpenclCheck>,
+    /// Programs that have to be able to start.
+    pub binaries: Vec<BinaryCheck>,
+    /// What is demanded of the machine.
+    pub platform: Option<PlatformCheck>,
+    /// The platform the image is meant for, in Docker's words: `linux/arm64`.
+    pub expect_platform: Option<String>,
     /// Python and its distributions.
     pub python: Option<PythonCheck>,
     /// A command that has to be able to start.
     pub command: Option<Vec<OsString>>,
     /// The environment it would start in.
     pub surroundings: Surroundings,
+    /// The processor it would run on; this machine's where none is named.
+    pub processor: Option<Processor>,
+    /// Bytes of a page there; this kernel's where none is named and the root is our own.
+    pub page_size: Option<u64>,
 }
 
 /// A library to find.
 pub struct LibraryCheck {
     /// Its SONAME.
     pub soname: String,
+    /// The least symbol version that it has to define.
+    pub symbol_version: Option<String>,
     /// What its absence means; never `Off`.
     pub severity: Severity,
     /// What it is for.
     pub purpose: Option<String>,
     /// What to do where it is missing.
     pub remedy: Option<String>,
+}
+
+/// OpenCL to look at.
+pub struct OpenclCheck {
+    /// What its absence means; never `Off`.
+    pub severity: Severity,
+    /// What it is for.
+    pub purpose: Option<String>,
+    /// What to do where it is missing.
+    pub remedy: Option<String>,
+}
+
+/// A program to look at.
+pub struct BinaryCheck {
+    /// Its path, or its name in PATH.
+    pub name: String,
+    /// What a failure means; never `Off`.
+    pub severity: Severity,
+    /// What it is for.
+    pub purpose: Option<String>,
+    /// What to do where it is missing.
+    pub remedy: Option<String>,
+}
+
+/// A machine to look at.
+pub struct PlatformCheck {
+    /// What is demanded.
+    pub demands: PlatformEntry,
+    /// What a demand that is not met means; never `Off`.
+    pub severity: Severity,
+    /// The directories that need the free space.
+    pub directories: Vec<PathBuf>,
 }
 
 /// A Python to look at.
@@ -55,10 +103,14 @@ pub struct PythonCheck {
 pub struct Surroundings {
     pub path: Option<OsString>,
     pub library_path: Option<OsString>,
+    pub preload: Option<OsString>,
     pub python_path: Option<OsString>,
     pub virtual_env: Option<PathBuf>,
     pub home: Option<PathBuf>,
     pub python_version: Option<String>,
+    pub opencl_vendor_path: Option<OsString>,
+    pub ocl_icd_vendors: Option<OsString>,
+    pub ocl_icd_filenames: Option<OsString>,
 }
 
 impl Surroundings {
@@ -71,11 +123,15 @@ impl Surroundings {
         Surroundings {
             path: value("PATH"),
             library_path: value("LD_LIBRARY_PATH"),
+            preload: value("LD_PRELOAD"),
             python_path: value("PYTHONPATH"),
             virtual_env: value("VIRTUAL_ENV").map(PathBuf::from),
             // PYTHONNOUSERSITE takes the user's own folder out of sys.path (`man 1 python`).
             home: value("HOME").filter(|_| value("PYTHONNOUSERSITE").is_none()).map(PathBuf::from),
             python_version: value("PYTHON_VERSION").and_then(|text| text.into_string().ok()),
+            opencl_vendor_path: value("OPENCL_VENDOR_PATH"),
+            ocl_icd_vendors: value("OCL_ICD_VENDORS"),
+            ocl_icd_filenames: value("OCL_ICD_FILENAMES"),
         }
     }
 
@@ -93,9 +149,15 @@ impl Request {
             root: Root::host(),
             full: false,
             libraries: Vec::new(),
+            opencl: None,
+            binaries: Vec::new(),
+            platform: None,
+            expect_platform: None,
             python: None,
             command: None,
             surroundings: Surroundings::of(environment),
+            processor: None,
+            page_size: None,
         }
     }
 
@@ -112,12 +174,16 @@ impl Request {
             if severity != Severity::Off {
                 request.libraries.push(LibraryCheck {
                     soname: entry.soname.clone(),
+                    symbol_version: entry.symbol_version.clone(),
                     severity,
                     purpose: entry.purpose.clone(),
                     remedy: entry.remedy.clone(),
                 });
             }
         }
+        request.add_opencl(profile);
+        request.add_binaries(profile);
+        request.add_platform(profile, environment);
         if let Some(entry) = &profile.python {
             let severity = if full { entry.severities.full } else { entry.severities.quick };
             if severity != Severity::Off {
@@ -133,9 +199,58 @@ impl Request {
         request
     }
 
+    fn add_opencl(&mut self, profile: &Profile) {
+        let Some(entry) = &profile.opencl else { return };
+        let severity = self.severity(entry.severities);
+        let (purpose, remedy) = (entry.purpose.clone(), entry.remedy.clone());
+        if severity != Severity::Off {
+            self.opencl = Some(OpenclCheck { severity, purpose, remedy });
+        }
+    }
+
+    fn add_binaries(&mut self, profile: &Profile) {
+        for entry in &profile.binaries {
+            let severity = self.severity(entry.severities);
+            if severity != Severity::Off {
+                self.binaries.push(BinaryCheck {
+                    name: entry.name.clone(),
+                    severity,
+                    purpose: entry.purpose.clone(),
+                    remedy: entry.remedy.clone(),
+                });
+            }
+        }
+    }
+
+    fn add_platform(&mut self, profile: &Profile, environment: &[(OsString, OsString)]) {
+        let Some(entry) = &profile.platform else { return };
+        let severity = self.severity(entry.severities);
+        if severity == Severity::Off {
+            return;
+        }
+        let directory = |entry: &DirectoryEntry| {
+            let set = environment.iter().find(|(name, _)| *name == *entry.variable);
+            let set = set.map(|(_, value)| PathBuf::from(value));
+            set.filter(|path| !path.as_os_str().is_empty()).unwrap_or(entry.default.clone())
+        };
+        let directories =
+            profile.directories.iter().filter(|entry| !entry.read_only).map(directory).collect();
+        self.platform = Some(PlatformCheck { demands: entry.clone(), severity, directories });
+    }
+
+    fn severity(&self, severities: Severities) -> Severity {
+        if self.full { severities.full } else { severities.quick }
+    }
+
     /// Whether there is nothing to verify.
     pub fn is_empty(&self) -> bool {
-        self.libraries.is_empty() && self.python.is_none() && self.command.is_none()
+        self.libraries.is_empty()
+            && self.opencl.is_none()
+            && self.binaries.is_empty()
+            && self.platform.is_none()
+            && self.expect_platform.is_none()
+            && self.python.is_none()
+            && self.command.is_none()
     }
 }
 

@@ -299,9 +299,11 @@ fn loader_of(ground: &Ground, object: &Object, subject: &str) -> Result<(), Obst
         return admit(ground, path, &subject, "command.loader").map(drop);
     }
     let libc = libc_of(loader);
-    let there = platform::libc::userland(ground.root, ground.arch);
+    let there = platform::userland::userland(ground.root, ground.arch);
     let there = match &there {
-        Some(userland) => format!("the image has {}", userland.libc.word()),
+        Some(userland) => {
+            format!("the image has {}", platform::libc::of(ground.root, userland).word())
+        }
         None => "the image has no dynamic loader at all".to_owned(),
     };
     let why = format!(
