@@ -24,6 +24,8 @@ pub enum Subcommand {
     Platform,
     /// Ask the health endpoint.
     Healthcheck,
+    /// Say how the run is.
+    Status,
     /// Say what is configured.
     Config,
     /// Say how to use this.
@@ -46,6 +48,7 @@ pub const SUBCOMMANDS: &[(&str, Subcommand, &str)] = &[
         Subcommand::Healthcheck,
         "Ask the health endpoint: exit 0 or 1, for HEALTHCHECK",
     ),
+    ("status", Subcommand::Status, "Show how the workload and its checks are, by the endpoint"),
     (
         "config",
         Subcommand::Config,

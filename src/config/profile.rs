@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::check::{CheckEntry, read_checks};
 use super::demand::{self, PlatformEntry};
 use super::document::{Document, Placed, Section};
 use super::setting::SETTINGS;
@@ -119,6 +120,8 @@ pub struct Profile {
     pub platform: Option<PlatformEntry>,
     /// Python and its distributions.
     pub python: Option<PythonEntry>,
+    /// What health looks at.
+    pub checks: Vec<CheckEntry>,
     /// Settings: row of the table, word, line.
     pub settings: Vec<(usize, String, usize)>,
 }
@@ -165,6 +168,7 @@ impl Profile {
         let binaries = top.tables(doc, "binary").into_iter().map(|t| read_binary(doc, t)).collect();
         let platform = top.table(doc, "platform").map(|table| demand::read(doc, table));
         let python = top.table(doc, "python").map(|table| read_python(doc, table));
+        let checks = read_checks(doc, &mut top);
         let settings = read_settings(doc, &mut top, &["profile"]);
         top.finish(doc);
         let problems = document.finish();
@@ -183,6 +187,7 @@ impl Profile {
             binaries,
             platform,
             python,
+            checks,
             settings,
         })
     }
