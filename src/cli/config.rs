@@ -24,11 +24,13 @@ struct Shown {
     settings: Vec<Line>,
     profile: Option<String>,
     command: Option<Vec<String>>,
+    checks: Vec<String>,
     verification: &'static str,
     warnings: Vec<String>,
 }
 
 /// Prints it in the form asked for.
+#[inline(never)]
 pub fn main(started: &Started, words: &Words) -> u8 {
     let effective = match configuration(started, words) {
         Ok(effective) => effective,
@@ -62,6 +64,7 @@ fn show(effective: &Effective) -> Shown {
         settings,
         profile: effective.profile.as_ref().map(|profile| profile.name.clone()),
         command: effective.command.clone(),
+        checks: effective.checks.iter().map(|check| check.name.clone()).collect(),
         verification: match effective.form {
             Form::Off => "off",
             Form::Quick => "quick",
@@ -92,6 +95,8 @@ fn as_text(shown: &Shown) -> String {
     let _ = writeln!(out, "{:<16} = {}", "verification", shown.verification);
     let command = shown.command.as_ref().map(|words| words.join(" ")).unwrap_or("none".to_owned());
     let _ = writeln!(out, "{:<16} = {command}", "default command");
+    let checks = if shown.checks.is_empty() { "none".to_owned() } else { shown.checks.join(", ") };
+    let _ = writeln!(out, "{:<16} = {checks}", "checks");
     for warning in &shown.warnings {
         let _ = writeln!(out, "# warning: {warning}");
     }

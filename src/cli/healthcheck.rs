@@ -2,39 +2,46 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::words::{self, Words};
 use super::{Started, code, configuration, refuse, say, usage};
-use crate::config::{ConfigError, word};
-use crate::health::probe::{probe, target_from_listen};
+use crate::config::{ConfigError, Effective, word};
+use crate::health::probe::{Expected, Question, Target, probe, target_from_listen};
+use crate::health::token;
 
 /// How long the whole probe may take, unless told otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// As much of PID 1's command line as is read.
 const LONGEST_COMMAND_LINE: u64 = 1 << 20;
+/// The most further attempts.
+const MOST_RETRIES: u32 = 1000;
 
-/// Asks once; 0 is healthy, 1 is not, with one line that says why.
+/// Asks; 0 is healthy, 1 is not, with one line that says why.
+#[inline(never)]
 pub fn main(started: &Started, words: &Words) -> u8 {
-    let timeout = match words.option(started, "timeout") {
-        None => TIMEOUT,
-        Some(value) => match word::duration(&value.to_string_lossy()) {
-            Ok(time) if !time.is_zero() => time,
-            Ok(_) => return usage("--timeout: no time is too short for any probe"),
-            Err(why) => return usage(&format!("--timeout: the value {why}")),
+    let mut question = match question(started, words) {
+        Ok(question) => question,
+        Err(why) => return usage(&why),
+    };
+    let target = match target(started, words) {
+        Ok(Some(target)) => target,
+        Ok(None) => match endpoint(started, words, "/health") {
+            Ok(Some((target, token))) => {
+                question.token = token;
+                target
+            }
+            Ok(None) => {
+                say(NO_ENDPOINT);
+                return code::UNHEALTHY;
+            }
+            Err(error) => return refuse(&error),
         },
+        Err(why) => return usage(&why),
     };
-    let url = match endpoint(started, words) {
-        Ok(Some(url)) => url,
-        Ok(None) => {
-            say("there is no health endpoint to ask: name one with --url, or configure one with \
-                 --listen, MAK_INIT_LISTEN, [health] listen, or a profile that has one");
-            return code::UNHEALTHY;
-        }
-        Err(error) => return refuse(&error),
-    };
-    match probe(&url, timeout) {
-        Ok(_) => code::FINE,
+    match probe(&target, &question) {
+        Ok(()) => code::FINE,
         Err(error) => {
             say(&error.to_string());
             code::UNHEALTHY
@@ -42,18 +49,89 @@ pub fn main(started: &Started, words: &Words) -> u8 {
     }
 }
 
-/// The endpoint's URL: from `--url`, else from the configuration as it stands here, else as it
-/// stands with what PID 1 was told on its command line.
-fn endpoint(started: &Started, words: &Words) -> Result<Option<String>, ConfigError> {
-    if let Some(url) = words.option(started, "url") {
-        return words::text("url", url).map(Some).map_err(ConfigError::Usage);
+/// What to say where nothing is configured.
+pub const NO_ENDPOINT: &str = "there is no health endpoint to ask: name one with --url, or \
+     configure one with --listen, MAK_INIT_LISTEN, [health] listen, or a profile that has one";
+
+/// The value of `--timeout`.
+pub fn timeout(started: &Started, words: &Words) -> Result<Duration, String> {
+    let Some(value) = words.option(started, "timeout") else { return Ok(TIMEOUT) };
+    match word::duration(&value.to_string_lossy()) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        Ok(_) => Err("--timeout: no time is too short for any probe".to_owned()),
+        Err(why) => Err(format!("--timeout: the value {why}")),
     }
-    if let Some(address) = configuration(started, words)?.values.listen {
-        return Ok(Some(target_from_listen(address)));
+}
+
+fn question(started: &Started, words: &Words) -> Result<Question, String> {
+    let mut question = Question::simple(timeout(started, words)?);
+    if let Some(value) = words.option(started, "expect") {
+        question.expected = Expected::parse(&words::text("expect", value)?);
     }
-    let Some(of_init) = words_of_init() else { return Ok(None) };
-    let address = configuration(started, &of_init)?.values.listen;
-    Ok(address.map(target_from_listen))
+    if let Some(value) = words.option(started, "retries") {
+        let number = value.to_str().and_then(|word| word.parse().ok());
+        question.retries = number
+            .filter(|number| *number <= MOST_RETRIES)
+            .ok_or_else(|| format!("--retries: the value is not 0 to {MOST_RETRIES}"))?;
+    }
+    Ok(question)
+}
+
+/// What was named to be asked.
+fn target(started: &Started, words: &Words) -> Result<Option<Target>, String> {
+    let option = |flag| words.option(started, flag).map(|value| words::text(flag, value));
+    let url = option("url").transpose()?;
+    let tcp = option("tcp").transpose()?;
+    let unix = words.option(started, "unix").map(PathBuf::from);
+    Ok(match (url, tcp, unix) {
+        (None, None, None) => None,
+        (Some(url), None, None) => Some(Target::Url(url)),
+        (None, Some(address), None) => Some(Target::Tcp(address)),
+        (None, None, Some(path)) => Some(Target::Unix(path)),
+        (Some(url), None, Some(path)) => Some(Target::UrlAt(path, path_of(&url)?)),
+        (_, Some(_), _) => return Err("--tcp stands alone; leave out --url and --unix".to_owned()),
+    })
+}
+
+/// The path of a URL that is asked behind a socket: its host says nothing there.
+fn path_of(url: &str) -> Result<String, String> {
+    let rest = match url.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None if url.starts_with('/') => url,
+        None => return Err("--url: with --unix it is a path or begins with http://".to_owned()),
+    };
+    if rest.chars().any(|c| c.is_control() || c == ' ') {
+        return Err("--url: it has blanks or control characters in it".to_owned());
+    }
+    Ok(rest.to_owned())
+}
+
+/// An endpoint of mak-init's own, and the token that opens it.
+pub type Own = (Target, Option<Vec<u8>>);
+
+/// The endpoint's target for `path` and its token: from the configuration as it stands here, else
+/// as it stands with what PID 1 was told on its command line. Where the token cannot be read,
+/// `/readyz` is asked, which needs none.
+pub fn endpoint(started: &Started, words: &Words, path: &str) -> Result<Option<Own>, ConfigError> {
+    let here = configuration(started, words)?;
+    if here.values.listen.is_some() {
+        return Ok(of(&here, path));
+    }
+    match words_of_init() {
+        None => Ok(None),
+        Some(of_init) => Ok(of(&configuration(started, &of_init)?, path)),
+    }
+}
+
+fn of(effective: &Effective, path: &str) -> Option<Own> {
+    let listen = effective.values.listen.as_ref()?;
+    Some(match &effective.values.token_file {
+        None => (target_from_listen(listen, path), None),
+        Some(file) => match token::read(file) {
+            Ok(token) => (target_from_listen(listen, path), Some(token)),
+            Err(_) => (target_from_listen(listen, "/readyz"), None),
+        },
+    })
 }
 
 /// What PID 1 was told, if it is a mak-init that runs a workload: arguments that make no sense

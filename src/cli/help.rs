@@ -21,6 +21,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
 ];
 
 /// What `--help` prints.
+#[inline(never)]
 pub fn text() -> String {
     let mut out = String::from(
         "mak-init: the first process of a container\n\n\

@@ -34,6 +34,7 @@ struct Lines {
 }
 
 impl Lines {
+    #[inline(never)]
     fn made(&self) -> &Dispatch {
         self.made.get_or_init(|| {
             let lines = tracing_subscriber::fmt()

@@ -12,6 +12,7 @@ pub mod option;
 pub mod personality;
 pub mod platform;
 pub mod run;
+pub mod status;
 pub mod verify;
 pub mod words;
 
@@ -71,6 +72,7 @@ pub fn main(started: Started) -> u8 {
         Subcommand::Explain => explain::main(&started, words),
         Subcommand::Platform => platform::main(&started, &words),
         Subcommand::Healthcheck => healthcheck::main(&started, &words),
+        Subcommand::Status => status::main(&started, &words),
         Subcommand::Config => config::main(&started, &words),
     }
 }
@@ -81,6 +83,7 @@ fn version() -> String {
 }
 
 /// The configuration that these words and this environment make.
+#[inline(never)]
 fn configuration(started: &Started, words: &Words) -> Result<Effective, ConfigError> {
     resolve(&Request {
         flags: words.settings.clone(),

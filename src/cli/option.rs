@@ -112,19 +112,49 @@ pub const OPTIONS: &[OwnOption] = &[
     OwnOption {
         flag: "format",
         value: Some("FORMAT"),
-        of: &[Subcommand::Verify, Subcommand::Explain, Subcommand::Platform, Subcommand::Config],
+        of: &[
+            Subcommand::Verify,
+            Subcommand::Explain,
+            Subcommand::Platform,
+            Subcommand::Config,
+            Subcommand::Status,
+        ],
         help: "text or json; verify also knows junit, platform env",
     },
     OwnOption {
         flag: "url",
         value: Some("URL"),
-        of: &[Subcommand::Healthcheck],
+        of: &[Subcommand::Healthcheck, Subcommand::Status],
         help: "The endpoint to ask, instead of the one this container is configured to have",
+    },
+    OwnOption {
+        flag: "tcp",
+        value: Some("HOST:PORT"),
+        of: &[Subcommand::Healthcheck],
+        help: "Only see whether this port accepts a connection",
+    },
+    OwnOption {
+        flag: "unix",
+        value: Some("PATH"),
+        of: &[Subcommand::Healthcheck],
+        help: "See whether this socket accepts a connection; with --url ask for the URL there",
+    },
+    OwnOption {
+        flag: "expect",
+        value: Some("WANTED"),
+        of: &[Subcommand::Healthcheck],
+        help: "A status (204), a range (200-299), or a text that the body has to contain (200-299)",
+    },
+    OwnOption {
+        flag: "retries",
+        value: Some("NUMBER"),
+        of: &[Subcommand::Healthcheck],
+        help: "Further attempts within the time limit (0)",
     },
     OwnOption {
         flag: "timeout",
         value: Some("TIME"),
-        of: &[Subcommand::Run, Subcommand::Healthcheck],
+        of: &[Subcommand::Run, Subcommand::Healthcheck, Subcommand::Status],
         help: "healthcheck: how long the probe may take (10s); a workload: as --time-limit",
     },
 ];

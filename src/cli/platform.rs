@@ -7,6 +7,7 @@ use super::{Started, code, print, say, usage};
 use crate::platform::{Root, detect, text};
 
 /// Prints it in the form asked for.
+#[inline(never)]
 pub fn main(started: &Started, words: &Words) -> u8 {
     let format = words.option(started, "format").unwrap_or("text".into());
     let root = match words.option(started, "root") {

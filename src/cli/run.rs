@@ -11,11 +11,12 @@ use std::time::Duration;
 use rustix::process::geteuid;
 
 use super::attributes::{attributes, cannot_signal, user};
-use super::environment::{Environment, find, workload_environment};
+use super::environment::{Environment, find, set, workload_environment};
 use super::words::Words;
 use super::{Started, code, configuration, logs, refuse, usage};
+use crate::config::check::{OnFailure, Subject};
 use crate::config::resolve::Form;
-use crate::config::{Effective, Mode, Policy};
+use crate::config::{CheckEntry, Effective, Mode, Policy};
 use crate::death;
 use crate::directories::{
     Access, Directory, Owner, make as make_directory, prepare as prepare_directory, prove,
@@ -29,7 +30,9 @@ use crate::init::forward::Rewrites;
 use crate::init::frame::{Cause, Frame, Outcome, Phase, Tally};
 use crate::init::health_process::{HealthProcess, Kinship, Serve};
 use crate::init::identity::Identity;
+use crate::init::inquiry::Inquiries;
 use crate::init::last_words::LastWords;
+use crate::init::look::look;
 use crate::init::mask::{Inherited, Mask, take_over};
 use crate::init::pid::is_init;
 use crate::init::preparation::{Findings, Preparation, prepare};
@@ -80,7 +83,7 @@ pub fn run(started: Started, words: Words) -> u8 {
             return code::CONFIGURATION;
         }
     };
-    let start = Start {
+    let mut start = Start {
         effective: &effective,
         command,
         pause,
@@ -93,8 +96,20 @@ pub fn run(started: Started, words: Words) -> u8 {
         Ok(plan) => plan,
         Err(code) => return code,
     };
+    if let Some(plan) = &plan {
+        plan.announce(&mut start.environment);
+    }
     let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
-    let run = start.set_up(signals, plan.is_some().then_some(&serve));
+    let report = plan.as_ref().and_then(|plan| plan.report.as_ref());
+    let mut run = start.set_up(signals, plan.is_some().then_some(&serve), report);
+    let looker = start.looker();
+    let looks = |check: &CheckEntry| looker.look(check);
+    let checks = plan.as_ref().map_or(&[][..], |plan| &plan.checks);
+    if let Some(health) = run.as_mut().ok().and_then(|run| run.health.as_mut())
+        && needs_init(checks)
+    {
+        health.allow(Inquiries::new(checks, &looks));
+    }
     let scene = start.scene(run.as_ref().ok().and_then(|run| run.program.as_ref()));
     let explain_death = |death: &Death| scene.explain(death);
     // What the loop does not need is dead when it begins, so that its memory goes back.
@@ -139,8 +154,14 @@ fn failed(what: &str, error: &dyn std::fmt::Display) -> u8 {
 
 /// What the health process is made from.
 struct HealthPlan {
-    listener: std::net::TcpListener,
+    listener: health::Listener,
     platform: Vec<(&'static str, String)>,
+    checks: Vec<CheckEntry>,
+    /// The verification report, which the child that verifies writes.
+    report: Option<OwnedFd>,
+    /// Where the workload may say how it is, and the name of that for its environment.
+    notice: Option<(OwnedFd, String)>,
+    token: Option<Vec<u8>>,
     lifetime: health::Lifetime,
     title: Title,
 }
@@ -149,20 +170,69 @@ impl HealthPlan {
     /// In the health process.
     fn serve(&self, link: OwnedFd) -> i32 {
         self.title.replace("mak-init: health");
-        let listener = match self.listener.try_clone() {
-            Ok(listener) => listener,
-            Err(error) => {
-                return i32::from(failed("health: cannot take the listening socket", &error));
-            }
-        };
-        health::serve(&health::Plan {
-            listener,
+        match self.plan(link) {
+            Ok(plan) => health::serve(&plan),
+            Err(error) => i32::from(failed("health: cannot take its descriptors", &error)),
+        }
+    }
+
+    fn plan(&self, link: OwnedFd) -> std::io::Result<health::Plan> {
+        let copy = |descriptor: &OwnedFd| descriptor.try_clone();
+        Ok(health::Plan {
+            listener: self.listener.try_clone()?,
             link,
             platform: self.platform.clone(),
             version: env!("CARGO_PKG_VERSION"),
+            checks: self.checks.clone(),
+            report: self.report.as_ref().map(copy).transpose()?,
+            notice: self.notice.as_ref().map(|(socket, _)| copy(socket)).transpose()?,
+            token: self.token.clone(),
             lifetime: self.lifetime,
             keep_stderr: true,
         })
+    }
+
+    /// What the workload has to know to say how it is (`man 3 sd_notify`).
+    fn announce(&self, environment: &mut Environment) {
+        let Some((_, name)) = &self.notice else { return };
+        set(environment, "NOTIFY_SOCKET", name.as_ref());
+        let watchdogs = self.checks.iter().filter_map(|check| match check.subject {
+            Subject::Notify(watchdog) => watchdog,
+            _ => None,
+        });
+        if let Some(shortest) = watchdogs.min() {
+            set(environment, "WATCHDOG_USEC", shortest.as_micros().to_string().as_ref());
+        }
+    }
+}
+
+/// What looks for health need of the start, in the children that PID 1 makes for them.
+struct Looker {
+    title: Title,
+    inherited: Inherited,
+    environment: Vec<CString>,
+    search_path: Option<OsString>,
+    attributes: Attributes,
+}
+
+impl Looker {
+    /// In such a child, as the workload's user; a program is given its other attributes too.
+    fn look(&self, check: &CheckEntry) -> Result<(), String> {
+        self.title.replace("mak-init: check");
+        let runs = matches!(check.subject, Subject::Exec(_));
+        if let Some(user) = self.attributes.identity.as_ref().filter(|_| !runs) {
+            let taken = user.take_groups().and_then(|()| user.take_user());
+            taken.map_err(|_| "it cannot be looked at as the workload's user".to_owned())?;
+        }
+        let program = |words: &[String]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            let environment = self.environment.clone();
+            let path = self.search_path.as_deref();
+            let program = program_of(&words, environment, path, explain, Standing::Same)?;
+            let attributes = Attributes { hand_over_streams: false, ..self.attributes.clone() };
+            Some(Program { attributes, ..program })
+        };
+        look(&check.subject, check.timeout, &self.inherited, &program)
     }
 }
 
@@ -208,8 +278,17 @@ struct Start<'a> {
 impl Start<'_> {
     /// Opens the endpoint, if one is configured. One that cannot be opened stops the start
     /// only where it is required: the error is then the exit code.
+    #[inline(never)]
     fn health_plan(&self, uname: &Uname) -> Result<Option<HealthPlan>, u8> {
-        let Some(address) = self.effective.values.listen else { return Ok(None) };
+        let Some(address) = &self.effective.values.listen else { return Ok(None) };
+        let token = match &self.effective.values.token_file {
+            None => None,
+            // Without its token the endpoint would be open to everybody.
+            Some(path) => Some(health::token::read(path).map_err(|why| {
+                tracing::error!("{why}");
+                code::FAILED
+            })?),
+        };
         let lifetime = match self.effective.values.mode {
             Mode::Supervise => health::Lifetime::UntilLinkCloses,
             Mode::Exec => health::Lifetime::WithParent,
@@ -222,6 +301,10 @@ impl Start<'_> {
                     ("machine", uname.machine.clone()),
                     ("kernel", uname.release.clone()),
                 ],
+                checks: self.effective.checks.clone(),
+                report: self.report_file(),
+                notice: self.notice_socket(),
+                token,
                 lifetime,
                 title: self.title,
             })),
@@ -235,13 +318,56 @@ impl Start<'_> {
         }
     }
 
+    /// A file without a name for the verification report. Without it only `/report` is missing.
+    fn report_file(&self) -> Option<OwnedFd> {
+        if self.effective.form == Form::Off {
+            return None;
+        }
+        let flags = rustix::fs::MemfdFlags::CLOEXEC;
+        rustix::fs::memfd_create("mak-init report", flags)
+            .map_err(|error| tracing::warn!("no /report: {error}"))
+            .ok()
+    }
+
+    fn notice_socket(&self) -> Option<(OwnedFd, String)> {
+        let checks = &self.effective.checks;
+        if !checks.iter().any(|check| matches!(check.subject, Subject::Notify(_))) {
+            return None;
+        }
+        health::bind_notice()
+            .map_err(|error| tracing::warn!("no NOTIFY_SOCKET for the workload: {error}"))
+            .ok()
+    }
+
+    /// Empty where nothing will be looked at.
+    fn looker(&self) -> Looker {
+        let runs = |check: &CheckEntry| matches!(check.subject, Subject::Exec(_));
+        let runs = self.effective.checks.iter().any(runs);
+        Looker {
+            title: self.title,
+            inherited: self.inherited,
+            environment: match runs {
+                true => environment_entries(&self.environment),
+                false => Vec::new(),
+            },
+            search_path: find(&self.environment, "PATH").map(OsStr::to_owned),
+            attributes: self.attributes.clone(),
+        }
+    }
+
     /// All that comes before the loop. The error is the exit code.
-    fn set_up<'s>(&self, signals: Signals, serve: Option<Serve<'s>>) -> Result<Run<'s>, u8> {
+    #[inline(never)]
+    fn set_up<'s>(
+        &self,
+        signals: Signals,
+        serve: Option<Serve<'s>>,
+        report: Option<&OwnedFd>,
+    ) -> Result<Run<'s>, u8> {
         let mut health = match serve {
             None => None,
             Some(serve) => Some(self.start_health(serve)?),
         };
-        if let Err(code) = self.prepare(&signals, health.as_mut()) {
+        if let Err(code) = self.prepare(&signals, health.as_mut(), report) {
             if let Some(health) = &mut health {
                 health.tell(Phase::Failed, None);
                 health.end();
@@ -264,7 +390,13 @@ impl Start<'_> {
     }
 
     /// Makes the directories and verifies, in a child. The error is the exit code.
-    fn prepare(&self, signals: &Signals, health: Option<&mut HealthProcess>) -> Result<(), u8> {
+    #[inline(never)]
+    fn prepare(
+        &self,
+        signals: &Signals,
+        health: Option<&mut HealthProcess>,
+        report: Option<&OwnedFd>,
+    ) -> Result<(), u8> {
         let form = self.effective.form;
         let directories = match self.directories() {
             Ok(directories) if directories.is_empty() && form == Form::Off => return Ok(()),
@@ -278,7 +410,7 @@ impl Start<'_> {
         }
         let stop = Mask::of(&self.effective.values.stop_signals);
         let deadline = self.effective.values.verify_deadline;
-        let work = || self.make_and_verify(&directories);
+        let work = || self.make_and_verify(&directories, report);
         let preparation = prepare(signals, stop, deadline, health.as_deref_mut(), &work);
         let result = self.judge(&preparation);
         if let Some(health) = health {
@@ -294,6 +426,7 @@ impl Start<'_> {
     }
 
     /// The profile's directories where the environment puts them.
+    #[inline(never)]
     fn directories(&self) -> Result<Vec<Directory>, u8> {
         let Some(profile) = &self.effective.profile else { return Ok(Vec::new()) };
         let user = self.attributes.identity.as_ref().map(|identity| Owner {
@@ -316,7 +449,7 @@ impl Start<'_> {
     }
 
     /// In the child.
-    fn make_and_verify(&self, directories: &[Directory]) -> Findings {
+    fn make_and_verify(&self, directories: &[Directory], file: Option<&OwnedFd>) -> Findings {
         self.title.replace("mak-init: verify");
         let mut findings =
             Findings { code: 0, outcome: Outcome::NotAsked, tally: Tally::default() };
@@ -334,6 +467,9 @@ impl Start<'_> {
         request.workload = self.effective.profile.as_ref().map(|_| self.command.clone());
         request.expect_platform.clone_from(&self.effective.values.expect_platform);
         let report = verify::verify(&request);
+        if let Some(Err(error)) = file.map(|file| write_report(file, &report)) {
+            tracing::warn!("no /report: {error}");
+        }
         findings.tally = tally(&report);
         (findings.code, findings.outcome) = self.tell(&report);
         findings
@@ -425,6 +561,7 @@ impl Start<'_> {
         Some(Program { last_words: LastWords::new().ok(), attributes, ..program })
     }
 
+    #[inline(never)]
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
         let Some(program) = self.program() else { return code::FAILED };
         let code = become_program(&program, &self.inherited);
@@ -560,6 +697,18 @@ fn make_for(another: Option<&Identity>, directory: &Directory) -> Result<(), Box
         user.lend(|| prove(directory))??;
     }
     Ok(())
+}
+
+/// Whether PID 1 has something to do for one of these.
+fn needs_init(checks: &[CheckEntry]) -> bool {
+    checks.iter().any(|check| check.subject.needs_init() || check.on_failure != OnFailure::None)
+}
+
+fn write_report(file: &OwnedFd, report: &Report) -> std::io::Result<()> {
+    let file = std::fs::File::from(file.try_clone()?);
+    let mut file = std::io::BufWriter::new(file);
+    serde_json::to_writer(&mut file, report)?;
+    std::io::Write::flush(&mut file)
 }
 
 /// The report's counts, as they are sent to PID 1.

@@ -15,6 +15,7 @@ use crate::verify::request::{LibraryCheck, PythonCheck};
 use crate::verify::{Report, Request, Verdict, verify};
 
 /// Verifies what is named, else what the active profile names.
+#[inline(never)]
 pub fn main(started: &Started, words: &Words) -> u8 {
     if let Some(id) = words.option(started, "explain") {
         return explain(&id.to_string_lossy());

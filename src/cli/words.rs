@@ -7,6 +7,7 @@ use lexopt::{Arg, Parser};
 
 use super::Started;
 use super::option::{self, OPTIONS, OwnOption};
+use crate::config::resolve::is_ours;
 use crate::config::setting::{SETTINGS, by_flag, by_key};
 use crate::config::{suggest, word};
 
@@ -23,6 +24,8 @@ pub enum Subcommand {
     Platform,
     /// Ask the health endpoint.
     Healthcheck,
+    /// Say how the run is.
+    Status,
     /// Say what is configured.
     Config,
     /// Say how to use this.
@@ -45,6 +48,7 @@ pub const SUBCOMMANDS: &[(&str, Subcommand, &str)] = &[
         Subcommand::Healthcheck,
         "Ask the health endpoint: exit 0 or 1, for HEALTHCHECK",
     ),
+    ("status", Subcommand::Status, "Show how the workload and its checks are, by the endpoint"),
     (
         "config",
         Subcommand::Config,
@@ -168,6 +172,9 @@ pub fn text(flag: &str, value: OsString) -> Result<String, String> {
 }
 
 fn twin(started: &Started, flag: &str) -> Option<OsString> {
+    if !started.environment.iter().any(|(name, _)| is_ours(name)) {
+        return None;
+    }
     let variable = option::by_flag(flag)?.variable();
     let found = started.environment.iter().find(|(name, _)| *name == *variable);
     found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())

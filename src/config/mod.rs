@@ -1,10 +1,12 @@
 //! Configuration: file, environment and flags become plain data. Nothing here starts anything,
 //! and nothing outside `/etc/mak-init` and the named file is read.
 //!
-//! `setting` is the one table of settings, `workload` what its last part holds; `document` reads TOML with every error placed;
-//! `profile` is the data a profile holds; `resolve` lays the layers over each other.
+//! `setting` is the one table of settings, `workload` what its last part holds; `check` is what
+//! health looks at; `document` reads TOML with every error placed; `profile` is the data a profile
+//! holds; `resolve` lays the layers over each other.
 
 pub mod catalogue;
+pub mod check;
 pub mod demand;
 pub mod document;
 pub mod env_file;
@@ -16,6 +18,7 @@ pub mod suggest;
 pub mod word;
 pub mod workload;
 
+pub use check::CheckEntry;
 pub use demand::{Emulated, PlatformEntry};
 pub use profile::{Profile, Severity};
 pub use resolve::{Effective, Request, resolve};

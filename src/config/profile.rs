@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::catalogue;
+use super::check::{CheckEntry, read_checks};
 use super::demand::{self, PlatformEntry};
 use super::document::{Document, Placed, Section};
 use super::setting::SETTINGS;
@@ -140,6 +141,8 @@ pub struct Profile {
     pub python: Option<PythonEntry>,
     /// Severities of single checks, by identifier; stronger than those of the parts.
     pub severities: Vec<(String, Severity)>,
+    /// What health looks at.
+    pub checks: Vec<CheckEntry>,
     /// Settings: row of the table, word, line.
     pub settings: Vec<(usize, String, usize)>,
 }
@@ -190,6 +193,7 @@ impl Profile {
             Some(table) => read_severity_of_checks(doc, table),
             None => Vec::new(),
         };
+        let checks = read_checks(doc, &mut top);
         let settings = read_settings(doc, &mut top, &["profile"]);
         top.finish(doc);
         let problems = document.finish();
@@ -209,6 +213,7 @@ impl Profile {
             platform,
             python,
             severities,
+            checks,
             settings,
         })
     }

@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
+use super::check::{CheckEntry, MOST, OnFailure, read_checks};
 use super::document::{Document, LARGEST};
 use super::profile::{Profile, read_command, read_settings};
-use super::setting::{LISTS, LogLevel, Origin, Policy, SETTINGS, Values, by_key};
+use super::setting::{LISTS, LogLevel, Mode, Origin, Policy, SETTINGS, Values, by_key};
 use super::word;
 
 /// Where configuration and profiles stand in an image.
@@ -52,6 +53,8 @@ pub struct Effective {
     pub profile: Option<Profile>,
     /// The command to run when none is typed: from the file, else from the profile.
     pub command: Option<Vec<String>>,
+    /// What health looks at: the profile's checks, and the file's in their place or behind them.
+    pub checks: Vec<CheckEntry>,
     /// How much is verified at a start.
     pub form: Form,
     /// What should be said, but stops nothing.
@@ -63,6 +66,7 @@ struct File {
     path: PathBuf,
     settings: Vec<(usize, String, usize)>,
     command: Option<Vec<String>>,
+    checks: Vec<CheckEntry>,
 }
 
 /// Reads the files there are and settles every value.
@@ -74,6 +78,7 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
         origins: vec![Origin::Default; SETTINGS.len()],
         profile: None,
         command: None,
+        checks: Vec::new(),
         form: Form::Off,
         warnings: Vec::new(),
     };
@@ -82,6 +87,7 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
             effective.put(*row, word, Origin::Profile(profile.name.clone())).map_err(in_file)?;
         }
         effective.command.clone_from(&profile.command);
+        effective.checks.clone_from(&profile.checks);
     }
     if let Some(file) = &file {
         for (row, word, line) in &file.settings {
@@ -90,10 +96,13 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
         if file.command.is_some() {
             effective.command.clone_from(&file.command);
         }
+        effective.add_checks(&file.checks);
     }
     effective.profile = profile;
     effective.take_log_level(request);
-    for (row, setting) in SETTINGS.iter().enumerate() {
+    // Most starts have no variable of ours: nothing is looked for then.
+    let any = request.environment.iter().any(|(name, _)| is_ours(name));
+    for (row, setting) in SETTINGS.iter().enumerate().take(if any { SETTINGS.len() } else { 0 }) {
         if let Some(word) = text(request, setting.variable)? {
             effective.put(row, &word, Origin::Environment(setting.variable)).map_err(|why| {
                 ConfigError::Usage(format!("{}: its value {why}", setting.variable))
@@ -108,6 +117,7 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
             .map_err(|why| ConfigError::Usage(format!("--{flag}: {word:?} {why}")))?;
     }
     effective.settle_form(request)?;
+    effective.settle_checks()?;
     let workload = &effective.values.workload;
     if !workload.kept.is_empty() && !workload.clear_environment {
         effective.warnings.push("keep_env does nothing without clear_env".to_owned());
@@ -120,6 +130,37 @@ impl Effective {
         (SETTINGS[row].set)(&mut self.values, word)?;
         self.origins[row] = origin;
         Ok(())
+    }
+
+    fn add_checks(&mut self, more: &[CheckEntry]) {
+        for check in more {
+            match self.checks.iter_mut().find(|known| known.name == check.name) {
+                Some(known) => known.clone_from(check),
+                None => self.checks.push(check.clone()),
+            }
+        }
+    }
+
+    /// In exec mode nobody is left who could look for health, or act on what it finds.
+    fn settle_checks(&mut self) -> Result<(), ConfigError> {
+        let refused = |why: String| Err(ConfigError::File(vec![why]));
+        if self.checks.len() > MOST {
+            return refused(format!("profile and file have more than {MOST} checks together"));
+        }
+        if self.values.listen.is_none() && !self.checks.is_empty() {
+            self.warnings.push("there are checks and no health endpoint: none is made".to_owned());
+        }
+        let needs_init =
+            |check: &&CheckEntry| check.subject.needs_init() || check.on_failure != OnFailure::None;
+        match self.checks.iter().find(needs_init) {
+            Some(check) if self.values.mode == Mode::Exec => refused(format!(
+                "check {:?} needs mak-init beside the workload (kind {}, or on_failure), and in \
+                 exec mode it becomes the workload; use mode = \"supervise\" or another check",
+                check.name,
+                check.subject.kind()
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// `LOG_LEVEL` may belong to the workload, so that a strange word is only a warning.
@@ -190,6 +231,11 @@ fn typed(request: &Request, row: usize) -> Option<String> {
     (!words.is_empty()).then(|| words.join(","))
 }
 
+/// Whether a variable may be one of mak-init's own.
+pub fn is_ours(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"MAK_INIT_")
+}
+
 fn in_file(why: String) -> ConfigError {
     ConfigError::File(vec![why])
 }
@@ -230,11 +276,12 @@ fn read_file(request: &Request) -> Result<Option<File>, ConfigError> {
     let mut document = Document::new(&path, &text);
     let mut top = document.parse();
     let command = read_command(&mut document, &mut top);
+    let checks = read_checks(&mut document, &mut top);
     let settings = read_settings(&mut document, &mut top, &[]);
     top.finish(&mut document);
     let problems = document.finish();
     if problems.is_empty() {
-        Ok(Some(File { path, settings, command }))
+        Ok(Some(File { path, settings, command, checks }))
     } else {
         Err(ConfigError::File(problems))
     }

@@ -99,6 +99,38 @@ pub enum Restart {
     Always,
 }
 
+/// Where the health endpoint listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// On a port.
+    Tcp(SocketAddr),
+    /// On a socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Listen {
+    fn parse(word: &str) -> Result<Listen, String> {
+        match word.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') && path.len() < 108 => {
+                Ok(Listen::Unix(PathBuf::from(path)))
+            }
+            Some(_) => Err("needs an absolute path of at most 107 bytes behind unix:".to_owned()),
+            None => word.parse().map(Listen::Tcp).map_err(|_| {
+                "is not IP:PORT (127.0.0.1:9808, [::1]:9808), not unix:/PATH and not off".to_owned()
+            }),
+        }
+    }
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(out),
+            Listen::Unix(path) => write!(out, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// The value of every setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
@@ -139,7 +171,9 @@ pub struct Values {
     /// New starts in a row without a stable time; 0 is no limit.
     pub restart_limit: u32,
     /// The address of the health endpoint.
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Listen>,
+    /// The file whose first line is the endpoint's bearer token.
+    pub token_file: Option<PathBuf>,
     /// Whether a health endpoint that cannot be opened stops the start.
     pub health_required: bool,
     /// What a failed required check means.
@@ -181,6 +215,7 @@ impl Default for Values {
             restart_stable: Duration::from_secs(60),
             restart_limit: 5,
             listen: None,
+            token_file: None,
             health_required: false,
             verify_policy: Policy::Enforce,
             verify_deadline: Duration::from_secs(30),
@@ -459,17 +494,29 @@ pub const SETTINGS: &[Setting] = &[
         flag: "listen",
         variable: "MAK_INIT_LISTEN",
         value: Some("ADDRESS"),
-        help: "Where the health endpoint listens, as IP:PORT; off for none",
+        help: "Where the health endpoint listens, as IP:PORT or unix:/PATH; off for none",
         set: |values, word| {
             values.listen = match word {
                 "" | "off" => None,
-                _ => Some(word.parse().map_err(|_| {
-                    "is not IP:PORT (127.0.0.1:9808, [::1]:9808) and not off".to_owned()
-                })?),
+                _ => Some(Listen::parse(word)?),
             };
             Ok(())
         },
-        show: |values| values.listen.map(|a| a.to_string()).unwrap_or_else(|| "off".to_owned()),
+        show: |values| values.listen.as_ref().map_or("off".to_owned(), Listen::to_string),
+    },
+    Setting {
+        key: "health.token_file",
+        flag: "token-file",
+        variable: "MAK_INIT_TOKEN_FILE",
+        value: Some("FILE"),
+        help: "A bearer token, in its first line, for all but the plain /livez, /readyz, /startupz",
+        set: |values, word| {
+            values.token_file = (!word.is_empty()).then(|| PathBuf::from(word));
+            Ok(())
+        },
+        show: |values| {
+            values.token_file.as_ref().map(|p| p.display().to_string()).unwrap_or_default()
+        },
     },
     Setting {
         key: "health.required",
@@ -790,6 +837,7 @@ mod tests {
             ("stop_signals", "KILL"),
             ("health.listen", "8080"),
             ("health.listen", "localhost:80"),
+            ("health.listen", "unix:relative"),
             ("verify.policy", "maybe"),
             ("log.level", "loud"),
             ("log.format", "xml"),

@@ -16,6 +16,8 @@ use rustix::process::{DumpableBehavior, Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde::Serialize;
 
+use super::sandbox;
+
 /// The user and group that own nothing, by convention since SunOS.
 const NOBODY: u32 = 65534;
 
@@ -23,7 +25,7 @@ const NOBODY: u32 = 65534;
 const NAME: &std::ffi::CStr = c"mak-init:health";
 
 /// What was reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Confinement {
     /// The user it runs as.
     pub uid: u32,
@@ -31,6 +33,10 @@ pub struct Confinement {
     pub no_new_privs: bool,
     /// Its capability sets (permitted, effective, inheritable) are empty.
     pub capabilities_dropped: bool,
+    /// The version of landlock that closes the file system to it; 0 where the kernel has none.
+    pub landlock: u32,
+    /// A seccomp filter refuses it everything that signals, traces or starts another process.
+    pub seccomp: bool,
 }
 
 /// Confines this process, which has one thread. `kept` are the descriptors that stay beside the
@@ -49,10 +55,14 @@ pub fn confine(kept: &[BorrowedFd<'_>], keep_stderr: bool) -> Confinement {
     // After the change of user, which clears it (`man 2 PR_SET_PDEATHSIG`).
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::process::chdir("/");
+    let landlock = sandbox::close_files();
+    let seccomp = sandbox::close_calls();
     Confinement {
         uid: rustix::process::geteuid().as_raw(),
         no_new_privs: rustix::thread::no_new_privs().unwrap_or(false),
         capabilities_dropped,
+        landlock,
+        seccomp,
     }
 }
 

@@ -4,8 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::http::{self, After, LONGEST_HEAD, Parsed, Refusal};
@@ -25,15 +24,17 @@ const WRITE_AT: usize = 16 * 1024;
 const LINGER_BYTES: usize = 64 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
+/// A connection, of either kind of socket.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
 /// Serves `stream` to its end. `answered` is called after each batch of answers.
-pub async fn converse(mut stream: TcpStream, known: &Known, answered: impl Fn()) {
-    // Answers are written whole; waiting to fill a segment helps nobody.
-    let _ = stream.set_nodelay(true);
+pub async fn converse(mut stream: impl Stream, known: &Known, answered: impl Fn()) {
     // An error is the client's to notice: it has gone, or it does not read.
     let _ = exchange(&mut stream, known, answered).await;
 }
 
-async fn exchange(stream: &mut TcpStream, known: &Known, answered: impl Fn()) -> io::Result<()> {
+async fn exchange(stream: &mut impl Stream, known: &Known, answered: impl Fn()) -> io::Result<()> {
     let mut inbox = Inbox::new();
     let mut out = Vec::new();
     loop {
@@ -84,7 +85,7 @@ fn answer_all(inbox: &mut Inbox, known: &Known, out: &mut Vec<u8>) -> End {
                 return End::Refused;
             }
             Parsed::Complete(request, used) => {
-                let answer = known.answer(request.path, request.form);
+                let answer = known.answer(&request);
                 http::write(out, &answer, request.head_only, request.after);
                 (used, request.after)
             }
@@ -137,7 +138,7 @@ impl Inbox {
 
     /// Reads until a line has ended. Parsing only then keeps a client that sends single bytes from
     /// having its request parsed once for each.
-    async fn read_a_line(&mut self, stream: &mut TcpStream) -> io::Result<Arrival> {
+    async fn read_a_line(&mut self, stream: &mut impl Stream) -> io::Result<Arrival> {
         loop {
             let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
             let Ok(read) = timeout_at(self.deadline, stream.read(room)).await else {
@@ -159,14 +160,14 @@ impl Inbox {
     }
 }
 
-async fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+async fn write(stream: &mut impl Stream, bytes: &[u8]) -> io::Result<()> {
     // tokio's write goes through send(2) with MSG_NOSIGNAL; a vectored write would not.
     let deadline = Instant::now() + REQUEST_TIME;
     timeout_at(deadline, stream.write_all(bytes)).await?
 }
 
 /// Says that no more comes, then reads until the client has seen it.
-async fn linger(stream: &mut TcpStream, waste: &mut [u8]) -> io::Result<()> {
+async fn linger(stream: &mut impl Stream, waste: &mut [u8]) -> io::Result<()> {
     stream.shutdown().await?;
     let deadline = Instant::now() + LINGER_TIME;
     let mut left = LINGER_BYTES;

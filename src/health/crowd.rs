@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::connection::converse;
+use super::connection::{Stream, converse};
 use super::known::Known;
 
 /// Connections at once.
@@ -25,17 +25,41 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Where connections come from.
+pub enum Door {
+    /// A port.
+    Tcp(TcpListener),
+    /// A socket in the file system.
+    Unix(UnixListener),
+}
+
+impl Door {
+    /// Lets the next client in.
+    async fn open(&self, crowd: &mut Crowd, known: &Arc<Known>) -> io::Result<()> {
+        match self {
+            Door::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Answers are written whole; waiting to fill a segment helps nobody.
+                let _ = stream.set_nodelay(true);
+                crowd.admit(stream, known.clone());
+            }
+            Door::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                crowd.admit(stream, known.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Accepts for ever.
-pub async fn receive(listener: TcpListener, known: Arc<Known>) {
+pub async fn receive(door: Door, known: Arc<Known>) {
     let mut crowd = Crowd::new();
     let mut pause = FIRST_PAUSE;
     loop {
         crowd.make_room(MOST).await;
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                crowd.admit(stream, known.clone());
-                pause = FIRST_PAUSE;
-            }
+        match door.open(&mut crowd, &known).await {
+            Ok(()) => pause = FIRST_PAUSE,
             Err(error) if is_clients_fault(&error) => {}
             Err(error) => {
                 if pause == FIRST_PAUSE {
@@ -113,7 +137,7 @@ impl Crowd {
         self.seats.get(seat).map_or(0, |seat| seat.served.load(Ordering::Relaxed))
     }
 
-    fn admit(&mut self, stream: TcpStream, known: Arc<Known>) {
+    fn admit(&mut self, stream: impl Stream + Send + 'static, known: Arc<Known>) {
         let opened = self.opened;
         let served = Arc::new(AtomicU64::new(since(opened)));
         let seat = served.clone();

@@ -4,18 +4,57 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::config::setting::Listen;
+
+/// A socket that listens.
+#[derive(Debug)]
+pub enum Listener {
+    /// On a port.
+    Tcp(TcpListener),
+    /// In the file system.
+    Unix(UnixListener),
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+impl Listener {
+    /// A second descriptor of the same socket.
+    pub fn try_clone(&self) -> io::Result<Listener> {
+        Ok(match self {
+            Listener::Tcp(listener) => Listener::Tcp(listener.try_clone()?),
+            Listener::Unix(listener) => Listener::Unix(listener.try_clone()?),
+        })
+    }
+}
 
 /// Why there is no endpoint.
 #[derive(Debug)]
 pub struct HealthError {
     /// Where it should have listened.
-    pub address: SocketAddr,
+    pub address: Listen,
     /// What the kernel said.
     pub source: io::Error,
 }
 
 impl HealthError {
     fn remedy(&self) -> &'static str {
+        if matches!(self.address, Listen::Unix(_)) {
+            return "name a path in a folder where mak-init may make a socket";
+        }
         match self.source.raw_os_error() {
             Some(libc::EADDRINUSE) => "choose another port with --listen, or stop what holds it",
             Some(libc::EACCES) => "choose a port from 1024 up with --listen",
@@ -42,15 +81,48 @@ impl std::error::Error for HealthError {
     }
 }
 
-/// A socket that listens on `address`: non-blocking, closed on exec, with `SO_REUSEADDR` (std sets
-/// the last two on Linux), so that a restarted container is not kept out by old connections.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, HealthError> {
-    let listen = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
+/// A socket that listens there: non-blocking and closed on exec.
+pub fn bind(address: &Listen) -> Result<Listener, HealthError> {
+    let result = match address {
+        Listen::Tcp(address) => port(*address),
+        Listen::Unix(path) => file(path),
     };
-    listen().map_err(|source| HealthError { address, source })
+    result.map_err(|source| HealthError { address: address.clone(), source })
+}
+
+/// With `SO_REUSEADDR` (std sets it), so that a restarted container is not kept out by old
+/// connections.
+fn port(address: SocketAddr) -> io::Result<Listener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(Listener::Tcp(listener))
+}
+
+/// Open to every user, as a port is: the folder says who gets there. What an earlier run has left
+/// is replaced, but only a socket at which nobody listens.
+fn file(path: &Path) -> io::Result<Listener> {
+    let abandoned = std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket())
+        && UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+    if abandoned {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    listener.set_nonblocking(true)?;
+    Ok(Listener::Unix(listener))
+}
+
+/// The socket on which the workload may say how it is, and its name for `NOTIFY_SOCKET`. The
+/// kernel chooses the name, in the abstract namespace: no folder has to be writable for it
+/// (`man 7 unix`, autobind).
+pub fn bind_notice() -> io::Result<(OwnedFd, String)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new_unnamed())?;
+    let bound = SocketAddrUnix::try_from(rustix::net::getsockname(&socket)?)?;
+    let name = bound.abstract_name().map(|name| String::from_utf8_lossy(name).into_owned());
+    let name = name.ok_or_else(|| io::Error::other("the kernel gave the socket no name"))?;
+    Ok((socket, format!("@{name}")))
 }
 
 #[cfg(test)]
@@ -60,9 +132,45 @@ mod tests {
     use rustix::io::{FdFlags, fcntl_getfd};
     use rustix::net::sockopt::socket_reuseaddr;
 
+    fn tcp(address: &str) -> Listen {
+        Listen::Tcp(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_socket_file_is_replaced_only_when_nobody_listens_there() {
+        let path = std::env::temp_dir().join(format!("mak-endpoint-{}", std::process::id()));
+        let first = bind(&Listen::Unix(path.clone())).unwrap();
+        assert!(UnixStream::connect(&path).is_ok());
+        let text = bind(&Listen::Unix(path.clone())).unwrap_err().to_string();
+        assert!(text.contains("mak-endpoint"), "{text}");
+        drop(first);
+        drop(bind(&Listen::Unix(path.clone())).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "precious").unwrap();
+        assert!(bind(&Listen::Unix(path.clone())).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn the_workload_can_say_something_at_the_name_it_is_given() {
+        let (socket, name) = bind_notice().unwrap();
+        let name = name.strip_prefix('@').unwrap();
+        let flags = SocketFlags::CLOEXEC;
+        let kind = SocketType::DGRAM;
+        let sender = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
+        let to = SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap();
+        let none = rustix::net::SendFlags::empty();
+        rustix::net::sendto(&sender, b"READY=1", none, &to).unwrap();
+        let mut bytes = [0; 16];
+        let flags = rustix::net::RecvFlags::empty();
+        let (_, count) = rustix::net::recv(&socket, &mut bytes[..], flags).unwrap();
+        assert_eq!(&bytes[..count], b"READY=1");
+    }
+
     #[test]
     fn the_socket_neither_blocks_nor_reaches_the_workload() {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = bind(&tcp("127.0.0.1:0")).unwrap();
         assert!(fcntl_getfl(&listener).unwrap().contains(OFlags::NONBLOCK));
         assert!(fcntl_getfd(&listener).unwrap().contains(FdFlags::CLOEXEC));
         assert!(socket_reuseaddr(&listener).unwrap());
@@ -70,9 +178,10 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_told_with_the_address_and_a_way_out() {
-        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = first.local_addr().unwrap();
-        let text = bind(address).unwrap_err().to_string();
+        let first = bind(&tcp("127.0.0.1:0")).unwrap();
+        let Listener::Tcp(port) = &first else { panic!() };
+        let address = port.local_addr().unwrap();
+        let text = bind(&Listen::Tcp(address)).unwrap_err().to_string();
         assert!(text.contains(&address.to_string()), "{text}");
         assert!(text.contains("--listen"), "{text}");
         assert!(!text.contains('\n'), "{text}");
@@ -80,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_address_of_nobody_here_says_which_would_work() {
-        let text = bind("192.0.2.1:0".parse().unwrap()).unwrap_err().to_string();
+        let text = bind(&tcp("192.0.2.1:0")).unwrap_err().to_string();
         assert!(text.contains("0.0.0.0"), "{text}");
     }
 }

@@ -29,6 +29,10 @@ pub struct Request<'a> {
     pub head_only: bool,
     /// The path without scheme, host and query.
     pub path: &'a str,
+    /// What stands behind the `?`; may be empty.
+    pub query: &'a str,
+    /// The bearer token, where one was sent.
+    pub bearer: Option<&'a [u8]>,
     /// The form asked for.
     pub form: Form,
     /// What happens to the connection afterwards.
@@ -106,6 +110,7 @@ fn request<'a>(head: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusal>
     };
     let (mut close, mut keep) = (false, false);
     let mut form = Form::Text;
+    let mut bearer = None;
     for header in head.headers.iter() {
         let name = header.name;
         if name.eq_ignore_ascii_case("connection") {
@@ -113,6 +118,8 @@ fn request<'a>(head: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusal>
             keep |= lists(header.value, "keep-alive");
         } else if name.eq_ignore_ascii_case("accept") {
             form = preferred(form, header.value);
+        } else if name.eq_ignore_ascii_case("authorization") {
+            bearer = bearer_token(header.value);
         } else if name.eq_ignore_ascii_case("content-length") {
             refuse_body(header.value)?;
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
@@ -124,7 +131,14 @@ fn request<'a>(head: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusal>
         Some(0) if keep && !close => After::KeepAsAsked,
         _ => After::Close,
     };
-    Ok(Request { head_only, path: path(head.path.unwrap_or_default()), form, after })
+    let (path, query) = path_and_query(head.path.unwrap_or_default());
+    Ok(Request { head_only, path, query, bearer, form, after })
+}
+
+/// The token of `Bearer TOKEN` (RFC 6750, 2.1); the scheme in any case.
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 /// A length of zero is no body; anything that is no number cannot be trusted to end where we think.
@@ -150,27 +164,32 @@ fn lists(value: &[u8], wanted: &str) -> bool {
 fn preferred(so_far: Form, accept: &[u8]) -> Form {
     if so_far == Form::HealthJson || lists(accept, "application/health+json") {
         Form::HealthJson
-    } else if lists(accept, "application/json") {
+    } else if so_far == Form::Json || lists(accept, "application/json") {
         Form::Json
+    } else if so_far == Form::Html || lists(accept, "text/html") {
+        Form::Html
+    } else if lists(accept, "application/openmetrics-text") {
+        Form::OpenMetrics
     } else {
         so_far
     }
 }
 
-/// The path of a request target: `/path?query`, or `http://host/path?query`, which a server has to
+/// Path and query of a request target: `/path?query`, or `http://host/path?query`, which a server has to
 /// understand as well (RFC 9112, 3.2.2).
-fn path(target: &str) -> &str {
+fn path_and_query(target: &str) -> (&str, &str) {
     let target = match target.strip_prefix("http://") {
         Some(rest) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => target,
     };
-    target.split_once('?').map_or(target, |(path, _)| path)
+    target.split_once('?').unwrap_or((target, ""))
 }
 
 /// Appends the response to `out`.
 pub fn write(out: &mut Vec<u8>, answer: &Answer, head_only: bool, after: After) {
     let Answer { status, content_type, body } = answer;
     let allow = if *status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
+    let challenge = if *status == 401 { "WWW-Authenticate: Bearer\r\n" } else { "" };
     let connection = match after {
         After::Keep => "",
         After::KeepAsAsked => "Connection: keep-alive\r\n",
@@ -180,7 +199,7 @@ pub fn write(out: &mut Vec<u8>, answer: &Answer, head_only: bool, after: After) 
     let _ = write!(
         out,
         "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
-         Cache-Control: no-store\r\n{allow}{connection}\r\n",
+         Cache-Control: no-store\r\n{allow}{challenge}{connection}\r\n",
         reason(*status),
         body.len(),
     );
@@ -193,6 +212,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         400 => "Bad Request",
+        401 => "Unauthorized",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
@@ -230,8 +250,14 @@ mod tests {
     #[test]
     fn a_plain_get_needs_no_host() {
         let request = complete("GET /livez?verbose HTTP/1.1\r\n\r\n");
-        let expected =
-            Request { head_only: false, path: "/livez", form: Form::Text, after: After::Keep };
+        let expected = Request {
+            head_only: false,
+            path: "/livez",
+            query: "verbose",
+            bearer: None,
+            form: Form::Text,
+            after: After::Keep,
+        };
         assert_eq!(request, expected);
         assert!(complete("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").head_only);
     }
@@ -261,10 +287,25 @@ mod tests {
     }
 
     #[test]
+    fn a_bearer_token_is_taken_from_its_header_alone() {
+        for (header, token) in [
+            ("Authorization: Bearer abc", Some(&b"abc"[..])),
+            ("authorization: bearer  abc ", Some(b"abc")),
+            ("Authorization: Basic abc", None),
+            ("Authorization: Bearer", None),
+            ("X: Bearer abc", None),
+        ] {
+            let text = format!("GET / HTTP/1.1\r\n{header}\r\n\r\n");
+            assert_eq!(complete(&text).bearer, token, "{header}");
+        }
+    }
+
+    #[test]
     fn json_is_for_those_who_name_it() {
         let cases = [
             ("*/*", Form::Text),
-            ("text/html,application/xhtml+xml", Form::Text),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Form::Html),
+            ("application/openmetrics-text;version=1.0.0,text/plain;q=0.1", Form::OpenMetrics),
             ("text/html, Application/JSON;q=0.9", Form::Json),
             ("application/json, application/health+json", Form::HealthJson),
             ("application/jsonp", Form::Text),
@@ -361,7 +402,7 @@ mod tests {
 
         #[test]
         fn an_absolute_target_never_panics(target in "\\PC{0,60}") {
-            let path = path(&target);
+            let (path, _) = path_and_query(&target);
             prop_assert!(!path.contains('?'));
         }
     }

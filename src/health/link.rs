@@ -8,12 +8,15 @@ use rustix::net::{RecvFlags, recv};
 use tokio::io::unix::AsyncFd;
 
 use crate::init::frame::Frame;
+use crate::init::inquiry::Reply;
 
 /// What a look at the link found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct News {
     /// The newest frame; it replaces all earlier ones.
     pub frame: Option<Frame>,
+    /// What looks of PID 1's have found, in their order.
+    pub replies: Vec<Reply>,
     /// Nobody can send any more.
     pub closed: bool,
 }
@@ -21,14 +24,18 @@ pub struct News {
 /// Reads all that has arrived, without waiting. Bytes that are no frame are passed over.
 pub fn look(link: impl AsFd) -> News {
     let mut news = News::default();
-    // One byte more than a frame, so that a longer message is seen to be none.
-    let mut bytes = [0_u8; Frame::SIZE + 1];
+    // One byte more than a reply, which is longer than a frame, so that what is longer than
+    // either is seen to be none.
+    let mut bytes = [0_u8; Reply::SIZE + 1];
     loop {
         match recv(&link, &mut bytes[..], RecvFlags::DONTWAIT) {
             Ok((_, 0)) => break news.closed = true,
             Ok((_, length)) => {
                 let message = bytes.get(..length).unwrap_or_default();
-                news.frame = Frame::decode(message).or(news.frame);
+                match Reply::decode(message) {
+                    Some(reply) => news.replies.push(reply),
+                    None => news.frame = Frame::decode(message).or(news.frame),
+                }
             }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => break,
@@ -60,7 +67,7 @@ mod registration {
 pub async fn news(link: &AsyncFd<BorrowedFd<'_>>) -> News {
     loop {
         let Ok(mut ready) = link.readable().await else {
-            return News { frame: None, closed: true };
+            return News { closed: true, ..News::default() };
         };
         let news = look(link.get_ref());
         if !news.closed {
@@ -93,7 +100,7 @@ pub mod tests {
         for message in [&Frame::starting(1).encode()[..], &newest.encode(), b"noise", &[0; 29]] {
             send(&ours, message, SendFlags::empty()).unwrap();
         }
-        assert_eq!(look(&link), News { frame: Some(newest), closed: false });
+        assert_eq!(look(&link), News { frame: Some(newest), ..News::default() });
     }
 
     #[test]
@@ -102,6 +109,6 @@ pub mod tests {
         let last = Frame::starting(3);
         send(&ours, &last.encode(), SendFlags::empty()).unwrap();
         drop(ours);
-        assert_eq!(look(&link), News { frame: Some(last), closed: true });
+        assert_eq!(look(&link), News { frame: Some(last), closed: true, ..News::default() });
     }
 }

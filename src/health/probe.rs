@@ -1,19 +1,96 @@
-//! The other end: asks an HTTP endpoint once and says whether it is healthy, for
-//! `mak-init healthcheck`. No proxy is used (ureq would send even loopback requests to
+//! The other end: asks an endpoint once and says whether it is healthy, for `mak-init
+//! healthcheck` and `mak-init status`. No proxy is used (ureq would send even loopback requests to
 //! HTTP_PROXY) and no redirect is followed, since what answers there is another endpoint.
 
 use std::fmt;
-use std::io::{ErrorKind, Read};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-/// As much of a body is read; it is looked at only to say why an endpoint is not healthy.
-const MOST_BODY: u64 = 4096;
+use crate::config::setting::Listen;
+
+/// As much of a body is read.
+const MOST_BODY: u64 = 256 * 1024;
 
 /// As many characters of a body's first line are shown.
 const MOST_SHOWN: usize = 120;
+
+/// Between two attempts: the first wait, and the longest; each doubles the one before.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An HTTP URL.
+    Url(String),
+    /// A path of an HTTP endpoint behind a socket in the file system.
+    UrlAt(PathBuf, String),
+    /// A port that has to accept a connection, as HOST:PORT.
+    Tcp(String),
+    /// A socket in the file system that has to accept one.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Url(url) => f.write_str(&printable(url)),
+            Target::UrlAt(socket, path) => {
+                write!(f, "unix:{}{}", socket.display(), printable(path))
+            }
+            Target::Tcp(address) => write!(f, "tcp {}", printable(address)),
+            Target::Unix(path) => write!(f, "unix {}", path.display()),
+        }
+    }
+}
+
+/// What an answer has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// A status in this range.
+    Status(u16, u16),
+    /// A 2xx status and this text in the body.
+    Text(String),
+}
+
+impl Expected {
+    /// From a status (`204`), a range (`200-299`), or a text.
+    pub fn parse(word: &str) -> Expected {
+        let code = |text: &str| text.parse().ok().filter(|code| (100..=599).contains(code));
+        let (low, high) = word.split_once('-').unwrap_or((word, word));
+        match code(low).zip(code(high)) {
+            Some((low, high)) if low <= high && word.len() >= 3 => Expected::Status(low, high),
+            _ => Expected::Text(word.to_owned()),
+        }
+    }
+}
+
+/// How it is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// For all of it, retries included.
+    pub timeout: Duration,
+    /// Further attempts after a failed one.
+    pub retries: u32,
+    /// What the answer has to be.
+    pub expected: Expected,
+    /// The bearer token to show.
+    pub token: Option<Vec<u8>>,
+}
+
+impl Question {
+    /// Whether it answers 2xx, asked once.
+    pub fn simple(timeout: Duration) -> Question {
+        Question { timeout, retries: 0, expected: Expected::Status(200, 299), token: None }
+    }
+}
 
 /// Why a probe did not find a healthy endpoint. Displays as one line.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +121,12 @@ pub enum ProbeError {
         /// What ureq or the kernel said.
         why: String,
     },
-    /// It answered, and not with 2xx.
+    /// It answered well, without the wanted text.
+    Text {
+        /// The URL asked.
+        url: String,
+    },
+    /// It answered, and not as wanted.
     Status {
         /// The URL asked.
         url: String,
@@ -68,6 +150,9 @@ impl fmt::Display for ProbeError {
                 write!(f, "{url}: no answer within {} s", limit.as_secs_f64())
             }
             ProbeError::Failed { url, why } => write!(f, "{url}: {why}"),
+            ProbeError::Text { url } => {
+                write!(f, "{url}: the body does not contain the expected text")
+            }
             ProbeError::Status { url, status, reason } => {
                 write!(f, "{url}: status {status}")?;
                 if (300..400).contains(status) {
@@ -84,19 +169,181 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-/// The URL at which an endpoint that listens on `address` can be asked from the same container.
-pub fn target_from_listen(address: SocketAddr) -> String {
+/// What to ask in the same container for an endpoint that listens there.
+pub fn target_from_listen(listen: &Listen, path: &str) -> Target {
+    let address = match listen {
+        Listen::Unix(socket) => return Target::UrlAt(socket.clone(), path.to_owned()),
+        Listen::Tcp(address) => address,
+    };
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
     // Through SocketAddr again, for the brackets of IPv6.
-    format!("http://{}/health", SocketAddr::new(ip, address.port()))
+    Target::Url(format!("http://{}{path}", SocketAddr::new(ip, address.port())))
 }
 
-/// Asks `url` once, with `timeout` for the whole of it; a 2xx status is healthy and returned.
-pub fn probe(url: &str, timeout: Duration) -> Result<u16, ProbeError> {
+/// Asks until the answer is as expected, the attempts are used up or the time is over.
+pub fn probe(target: &Target, question: &Question) -> Result<(), ProbeError> {
+    let deadline = Instant::now() + question.timeout;
+    let mut wait = FIRST_WAIT;
+    let mut left = question.retries;
+    loop {
+        let time = deadline.saturating_duration_since(Instant::now());
+        let mut error = match once(target, question, time.max(Duration::from_millis(1))) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if let ProbeError::TimedOut { limit, .. } = &mut error {
+            *limit = question.timeout;
+        }
+        // What is wrong with the address stays wrong.
+        let hopeless = matches!(error, ProbeError::Url { .. });
+        if left == 0 || hopeless || Instant::now() + wait >= deadline {
+            return Err(error);
+        }
+        left -= 1;
+        std::thread::sleep(wait);
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+fn once(target: &Target, question: &Question, limit: Duration) -> Result<(), ProbeError> {
+    match target {
+        Target::Tcp(address) => return connect(target, address, limit),
+        Target::Unix(path) => {
+            return UnixStream::connect(path).map(drop).map_err(|e| failed(target, &e, limit));
+        }
+        Target::Url(_) | Target::UrlAt(..) => {}
+    }
+    let (status, body) = fetch(target, question.token.as_deref(), limit)?;
+    let (low, high) = match question.expected {
+        Expected::Status(low, high) => (low, high),
+        Expected::Text(_) => (200, 299),
+    };
+    let url = target.to_string();
+    if !(low..=high).contains(&status) {
+        return Err(ProbeError::Status { url, status, reason: reason(&body) });
+    }
+    match &question.expected {
+        Expected::Text(text) if !contains(&body, text) => Err(ProbeError::Text { url }),
+        _ => Ok(()),
+    }
+}
+
+fn contains(body: &[u8], text: &str) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+/// A port: each address of its host is tried.
+fn connect(target: &Target, address: &str, limit: Duration) -> Result<(), ProbeError> {
+    let url = target.to_string();
+    let bad = |why: &str| ProbeError::Url { url: url.clone(), why: why.to_owned() };
+    let named = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if !named {
+        return Err(bad("a port is named as HOST:PORT, as in 127.0.0.1:5432 or [::1]:5432"));
+    }
+    let deadline = Instant::now() + limit;
+    let addresses = address
+        .to_socket_addrs()
+        .map_err(|_| ProbeError::Failed { url: url.clone(), why: "no such host".to_owned() })?;
+    let mut error = ProbeError::Failed { url: url.clone(), why: "no such host".to_owned() };
+    for address in addresses {
+        let time = deadline.saturating_duration_since(Instant::now());
+        match TcpStream::connect_timeout(&address, time.max(Duration::from_millis(1))) {
+            Ok(_) => return Ok(()),
+            Err(found) => error = failed(target, &found, limit),
+        }
+    }
+    Err(error)
+}
+
+fn failed(target: &Target, error: &std::io::Error, limit: Duration) -> ProbeError {
+    let url = target.to_string();
+    match error.kind() {
+        ErrorKind::ConnectionRefused => ProbeError::Refused { url },
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => ProbeError::TimedOut { url, limit },
+        ErrorKind::NotFound => {
+            ProbeError::Failed { url, why: "there is no such socket".to_owned() }
+        }
+        _ => ProbeError::Failed { url, why: printable(&error.to_string()) },
+    }
+}
+
+/// Status and body of an HTTP endpoint.
+pub fn fetch(
+    target: &Target,
+    token: Option<&[u8]>,
+    limit: Duration,
+) -> Result<(u16, Vec<u8>), ProbeError> {
+    match target {
+        Target::UrlAt(socket, path) => {
+            let exchange = || -> std::io::Result<Vec<u8>> {
+                let mut stream = UnixStream::connect(socket)?;
+                stream.set_read_timeout(Some(limit))?;
+                stream.set_write_timeout(Some(limit))?;
+                exchange(&mut stream, path, token, Instant::now() + limit)
+            };
+            let bytes = exchange().map_err(|error| failed(target, &error, limit))?;
+            split(&bytes).ok_or_else(|| ProbeError::Failed {
+                url: target.to_string(),
+                why: "the answer is not HTTP".to_owned(),
+            })
+        }
+        Target::Url(url) => fetch_url(url, token, limit),
+        Target::Tcp(_) | Target::Unix(_) => Err(ProbeError::Url {
+            url: target.to_string(),
+            why: "this is no HTTP endpoint".to_owned(),
+        }),
+    }
+}
+
+/// One HTTP/1.0 request, and all that comes back.
+fn exchange(
+    stream: &mut UnixStream,
+    path: &str,
+    token: Option<&[u8]>,
+    deadline: Instant,
+) -> std::io::Result<Vec<u8>> {
+    let mut request =
+        format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: {ACCEPT}\r\n").into_bytes();
+    if let Some(token) = token {
+        request.extend_from_slice(b"Authorization: Bearer ");
+        request.extend_from_slice(token);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"Connection: close\r\n\r\n");
+    stream.write_all(&request)?;
+    let mut bytes = Vec::new();
+    let mut part = [0; 4096];
+    while (bytes.len() as u64) < MOST_BODY {
+        if Instant::now() >= deadline {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        match stream.read(&mut part)? {
+            0 => break,
+            count => bytes.extend_from_slice(part.get(..count).unwrap_or_default()),
+        }
+    }
+    Ok(bytes)
+}
+
+fn split(bytes: &[u8]) -> Option<(u16, Vec<u8>)> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut head = httparse::Response::new(&mut headers);
+    let Ok(httparse::Status::Complete(length)) = head.parse(bytes) else { return None };
+    Some((head.code?, bytes.get(length..)?.to_vec()))
+}
+
+/// What a probe understands, best first.
+const ACCEPT: &str = "application/health+json, application/json, text/plain, */*";
+
+fn fetch_url(
+    url: &str,
+    token: Option<&[u8]>,
+    timeout: Duration,
+) -> Result<(u16, Vec<u8>), ProbeError> {
     check_scheme(url)?;
     let config = ureq::Agent::config_builder()
         .proxy(None)
@@ -105,18 +352,49 @@ pub fn probe(url: &str, timeout: Duration) -> Result<u16, ProbeError> {
         .http_status_as_error(false)
         .timeout_global(Some(timeout))
         .user_agent("mak-init healthcheck")
-        .accept("application/health+json, application/json, text/plain, */*")
+        .accept(ACCEPT)
         .build();
-    let agent = ureq::Agent::new_with_config(config);
-    let mut response = agent.get(url).call().map_err(|error| explain(error, url, timeout))?;
-    let status = response.status().as_u16();
-    if response.status().is_success() {
-        return Ok(status);
+    let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Literals::default());
+    let mut request = agent.get(url);
+    if let Some(token) = token {
+        // A token that is read from its file has only ASCII characters in it.
+        request =
+            request.header("Authorization", format!("Bearer {}", String::from_utf8_lossy(token)));
     }
+    let mut response = request.call().map_err(|error| explain(error, url, timeout))?;
+    let status = response.status().as_u16();
     let mut body = Vec::new();
     // The status is the verdict; a body that breaks off only says less.
     let _ = response.body_mut().as_reader().take(MOST_BODY).read_to_end(&mut body);
-    Err(ProbeError::Status { url: url.to_owned(), status, reason: reason(&body) })
+    Ok((status, body))
+}
+
+/// Finds addresses for hosts. An IP address or `localhost` needs no looking up; for any other name
+/// ureq starts a thread, so that the time limit holds.
+#[derive(Debug, Default)]
+struct Literals(DefaultResolver);
+
+impl Resolver for Literals {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().unwrap_or_default();
+        let port = uri.port_u16().unwrap_or(80);
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let mut found = self.empty();
+        if let Ok(ip) = bare.parse() {
+            found.push(SocketAddr::new(ip, port));
+        } else if host.eq_ignore_ascii_case("localhost") {
+            found.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+            found.push(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port));
+        } else {
+            return self.0.resolve(uri, config, timeout);
+        }
+        Ok(found)
+    }
 }
 
 fn check_scheme(url: &str) -> Result<(), ProbeError> {
@@ -173,7 +451,6 @@ fn printable(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::io::Write;
     use std::net::TcpListener;
 
     const ENOUGH: Duration = Duration::from_secs(10);
@@ -190,6 +467,10 @@ mod tests {
         url
     }
 
+    fn ask(url: &str) -> Result<(), ProbeError> {
+        probe(&Target::Url(url.to_owned()), &Question::simple(ENOUGH))
+    }
+
     #[test]
     fn an_endpoint_is_asked_on_an_address_that_reaches_it() {
         let cases = [
@@ -199,14 +480,15 @@ mod tests {
             ("[fe80::1%3]:9", "http://[fe80::1]:9/health"),
         ];
         for (listen, url) in cases {
-            assert_eq!(target_from_listen(listen.parse().unwrap()), url);
+            let listen = Listen::Tcp(listen.parse().unwrap());
+            assert_eq!(target_from_listen(&listen, "/health"), Target::Url(url.to_owned()));
         }
     }
 
     #[test]
     fn any_2xx_is_healthy() {
         let url = once("HTTP/1.1 204 No Content\r\n\r\n");
-        assert_eq!(probe(&url, ENOUGH), Ok(204));
+        assert_eq!(ask(&url), Ok(()));
     }
 
     #[test]
@@ -214,10 +496,10 @@ mod tests {
         let url = once(
             "HTTP/1.1 503 No\r\nContent-Length: 40\r\n\r\n{\"status\":\"fail\",\"state\":\"verifying\"}   ",
         );
-        let text = probe(&url, ENOUGH).unwrap_err().to_string();
+        let text = ask(&url).unwrap_err().to_string();
         assert_eq!(text, format!("{url}: status 503: verifying"));
         let url = once("HTTP/1.0 500 No\r\n\r\n\n\x1b[31mout of\r cheese\nmore");
-        let text = probe(&url, ENOUGH).unwrap_err().to_string();
+        let text = ask(&url).unwrap_err().to_string();
         assert_eq!(text, format!("{url}: status 500: [31mout of cheese"));
     }
 
@@ -226,7 +508,7 @@ mod tests {
         let url = once(
             "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
         );
-        let error = probe(&url, ENOUGH).unwrap_err();
+        let error = ask(&url).unwrap_err();
         assert!(matches!(error, ProbeError::Status { status: 302, .. }), "{error}");
         assert!(error.to_string().contains("redirect"), "{error}");
     }
@@ -236,7 +518,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/health", listener.local_addr().unwrap());
         drop(listener);
-        let error = probe(&url, ENOUGH).unwrap_err();
+        let error = ask(&url).unwrap_err();
         assert_eq!(error, ProbeError::Refused { url });
         assert!(error.to_string().contains("--listen"));
     }
@@ -245,8 +527,58 @@ mod tests {
     fn silence_ends_with_the_time_limit() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/health", listener.local_addr().unwrap());
-        let error = probe(&url, Duration::from_millis(50)).unwrap_err();
+        let error = probe(&Target::Url(url.clone()), &Question::simple(Duration::from_millis(50)))
+            .unwrap_err();
         assert_eq!(error.to_string(), format!("{url}: no answer within 0.05 s"));
+    }
+
+    #[test]
+    fn an_expectation_is_a_status_a_range_or_a_text() {
+        assert_eq!(Expected::parse("204"), Expected::Status(204, 204));
+        assert_eq!(Expected::parse("200-404"), Expected::Status(200, 404));
+        for word in ["ok", "99", "299-200", "2", ""] {
+            assert_eq!(Expected::parse(word), Expected::Text(word.to_owned()));
+        }
+        let expecting = |answer, word| {
+            let expected = Expected::parse(word);
+            let question = Question { expected, ..Question::simple(ENOUGH) };
+            probe(&Target::Url(once(answer)), &question).is_ok()
+        };
+        let found = "HTTP/1.0 404 No\r\n\r\n";
+        assert!(expecting(found, "404") && !expecting(found, "200-299"));
+        let good = "HTTP/1.0 200 OK\r\n\r\nall is well";
+        assert!(expecting(good, "is well") && !expecting(good, "ill"));
+    }
+
+    #[test]
+    fn a_port_is_asked_by_connecting() {
+        let listener =
+            TcpListener::bind("[::1]:0").or_else(|_| TcpListener::bind("127.0.0.1:0")).unwrap();
+        let target = Target::Tcp(listener.local_addr().unwrap().to_string());
+        assert_eq!(probe(&target, &Question::simple(ENOUGH)), Ok(()));
+        drop(listener);
+        let error = probe(&target, &Question::simple(ENOUGH)).unwrap_err();
+        assert!(matches!(error, ProbeError::Refused { .. }), "{error}");
+        for bad in ["127.0.0.1", "localhost:", "", ":x"] {
+            let error = probe(&Target::Tcp(bad.to_owned()), &Question::simple(ENOUGH)).unwrap_err();
+            assert!(matches!(error, ProbeError::Url { .. }), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_retry_finds_what_comes_up_later() {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = first.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for answer in ["HTTP/1.0 503 No\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n"] {
+                let (mut stream, _) = first.accept().unwrap();
+                let _ = stream.read(&mut [0; 1024]).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let target = Target::Url(format!("http://{address}/"));
+        let question = Question { retries: 1, ..Question::simple(ENOUGH) };
+        assert_eq!(probe(&target, &question), Ok(()));
     }
 
     #[test]
@@ -259,7 +591,7 @@ mod tests {
             ("http://a b/", "cannot probe"),
             ("", "http://"),
         ] {
-            let text = probe(url, ENOUGH).unwrap_err().to_string();
+            let text = ask(url).unwrap_err().to_string();
             assert!(text.contains(hint), "{url}: {text}");
         }
     }

@@ -5,21 +5,25 @@
 //! exec, with one thread. While nobody asks, it sleeps in one epoll_wait without a timeout.
 
 use std::io::Write;
-use std::net::TcpListener;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use rustix::net::{RecvFlags, recv};
 use rustix::process::{Pid, getppid};
+use tokio::task::JoinSet;
 
+use super::check::{notice, rounds};
 use super::confine::confine;
-use super::crowd;
-use super::known::Known;
+use super::crowd::{self, Door};
+use super::endpoint::Listener;
+use super::known::{About, Known};
 use super::link;
+use crate::config::CheckEntry;
 
 /// All that a health process is made from. PID 1 keeps it and starts each one from the same.
 pub struct Plan {
     /// From [`super::bind`].
-    pub listener: TcpListener,
+    pub listener: Listener,
     /// The health process's end of the `SOCK_SEQPACKET` socketpair. PID 1 sends the current frame
     /// after each start.
     pub link: OwnedFd,
@@ -27,6 +31,14 @@ pub struct Plan {
     pub platform: Vec<(&'static str, String)>,
     /// mak-init's version.
     pub version: &'static str,
+    /// What is looked at.
+    pub checks: Vec<CheckEntry>,
+    /// Where the verification report is written, as JSON.
+    pub report: Option<OwnedFd>,
+    /// The socket of `NOTIFY_SOCKET`, from [`super::bind_notice`].
+    pub notice: Option<OwnedFd>,
+    /// What opens more than the three z-paths.
+    pub token: Option<Vec<u8>>,
     /// What ends it.
     pub lifetime: Lifetime,
     /// Whether it may hold the container's stderr open, for its warnings.
@@ -55,14 +67,27 @@ const PANICKED: i32 = 101;
 pub fn serve(plan: &Plan) -> i32 {
     let parent = getppid();
     install_panic_hook();
-    let confinement = confine(&[plan.listener.as_fd(), plan.link.as_fd()], plan.keep_stderr);
+    let mut kept = vec![plan.listener.as_fd(), plan.link.as_fd()];
+    kept.extend(plan.report.as_ref().map(AsFd::as_fd));
+    kept.extend(plan.notice.as_ref().map(AsFd::as_fd));
+    let confinement = confine(&kept, plan.keep_stderr);
     // The parent may have died before its death could be signalled to us.
     if getppid() != parent {
         return ENDED;
     }
-    let known = Arc::new(Known::new(plan.version, plan.platform.clone(), confinement));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let result = runtime.and_then(|runtime| runtime.block_on(run(plan, known, parent)));
+    let result = runtime.and_then(|runtime| {
+        let about = About {
+            version: plan.version,
+            platform: plan.platform.clone(),
+            confinement,
+            checks: plan.checks.clone(),
+            report: plan.report.as_ref().map(OwnedFd::try_clone).transpose()?,
+            token: plan.token.clone(),
+        };
+        let known = Arc::new(Known::new(about, plan.link.try_clone()?));
+        runtime.block_on(run(plan, known, parent))
+    });
     match result {
         Ok(()) => ENDED,
         Err(error) => {
@@ -76,11 +101,20 @@ async fn run(plan: &Plan, known: Arc<Known>, parent: Option<Pid>) -> std::io::Re
     let link = link::watch(plan.link.as_fd())?;
     // What PID 1 has sent already counts before the first request.
     let mut news = link::look(&plan.link);
-    let listener = tokio::net::TcpListener::from_std(plan.listener.try_clone()?)?;
-    tokio::spawn(crowd::receive(listener, known.clone()));
+    tokio::spawn(crowd::receive(door(&plan.listener)?, known.clone()));
+    // The plan outlives the runtime, but a task cannot know that: it gets a copy.
+    if let Some(notice) = &plan.notice {
+        tokio::spawn(listen(notice.try_clone()?, known.clone()));
+    }
+    let mut rounds = JoinSet::new();
     loop {
+        news.replies.drain(..).for_each(|reply| known.take(reply));
         if let Some(frame) = news.frame {
-            known.learn(frame);
+            if known.learn(frame) {
+                begin(&mut rounds, &known);
+            } else if frame.phase != crate::init::frame::Phase::Running {
+                rounds.abort_all();
+            }
         }
         if news.closed {
             break;
@@ -90,10 +124,48 @@ async fn run(plan: &Plan, known: Arc<Known>, parent: Option<Pid>) -> std::io::Re
     if plan.lifetime == Lifetime::UntilLinkCloses || getppid() != parent {
         return Ok(());
     }
-    known.became_workload(parent.map_or(0, |parent| parent.as_raw_pid().unsigned_abs()));
+    if known.became_workload(parent.map_or(0, |parent| parent.as_raw_pid().unsigned_abs())) {
+        begin(&mut rounds, &known);
+    }
     drop(link);
     // The kernel ends us with the parent (PR_SET_PDEATHSIG).
     std::future::pending().await
+}
+
+/// Looks at every check anew, for the workload that has just been started.
+fn begin(rounds: &mut JoinSet<()>, known: &Arc<Known>) {
+    rounds.abort_all();
+    for index in 0..known.checks().len() {
+        rounds.spawn(rounds::watch(known.clone(), index));
+    }
+}
+
+/// The listening socket as tokio waits for it.
+fn door(listener: &Listener) -> std::io::Result<Door> {
+    Ok(match listener {
+        Listener::Tcp(listener) => {
+            Door::Tcp(tokio::net::TcpListener::from_std(listener.try_clone()?)?)
+        }
+        Listener::Unix(listener) => {
+            Door::Unix(tokio::net::UnixListener::from_std(listener.try_clone()?)?)
+        }
+    })
+}
+
+/// Hears what the workload says on its socket.
+async fn listen(socket: OwnedFd, known: Arc<Known>) {
+    // Borrowed from a descriptor that this task owns and keeps to its end.
+    let borrowed: BorrowedFd = socket.as_fd();
+    let Ok(ready) = link::watch(borrowed) else { return };
+    let mut bytes = [0_u8; notice::LONGEST_MESSAGE];
+    loop {
+        let Ok(mut guard) = ready.readable().await else { return };
+        match recv(&socket, &mut bytes[..], RecvFlags::DONTWAIT) {
+            Ok((_, count)) => known.hear(bytes.get(..count).unwrap_or_default()),
+            Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
+            Err(_) => {}
+        }
+    }
 }
 
 /// A panic is one line and the end of this process alone. The default would go through abort(),
@@ -122,9 +194,10 @@ mod tests {
     #![allow(unsafe_code, reason = "a health process is made by fork")]
 
     use super::*;
+    use crate::config::setting::Listen;
     use crate::health::bind;
     use crate::health::link::tests::pair;
-    use crate::health::probe::{probe, target_from_listen};
+    use crate::health::probe::{Question, Target, probe, target_from_listen};
     use crate::init::frame::{Frame, Outcome, Phase};
     use rustix::net::{SendFlags, send};
     use std::io::Read;
@@ -171,12 +244,24 @@ mod tests {
         }
 
         fn prepared(lifetime: Lifetime, prepare: fn()) -> Health {
-            let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-            let address = listener.local_addr().unwrap();
+            let listener = bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
+            let Listener::Tcp(port) = &listener else { panic!() };
+            let address = port.local_addr().unwrap();
             let (ours, link) = pair();
             let platform = vec![("architecture", "amd64".to_owned())];
             let version = "0.1.0-test";
-            let plan = Plan { listener, link, platform, version, lifetime, keep_stderr: true };
+            let plan = Plan {
+                listener,
+                link,
+                platform,
+                version,
+                checks: Vec::new(),
+                report: None,
+                notice: None,
+                token: None,
+                lifetime,
+                keep_stderr: true,
+            };
             let pid = Some(fork_and_serve(&plan, prepare));
             Health { pid, address, link: Some(ours), plan }
         }
@@ -241,6 +326,10 @@ mod tests {
             let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
             line.trim_start_matches(':').split_whitespace().collect::<Vec<_>>().join(" ")
         }
+    }
+
+    fn url(health: &Health) -> Target {
+        target_from_listen(&Listen::Tcp(health.address), "/health")
     }
 
     fn status(response: &str) -> u16 {
@@ -364,7 +453,7 @@ mod tests {
         let statuses: Vec<u16> = text.split("HTTP/1.1").skip(1).map(status).collect();
         assert_eq!(statuses, [200, 200, 404, 200], "{text}");
         assert_eq!(text.matches("Connection: close").count(), 1);
-        assert!(text.ends_with("\r\n\r\nok\n"), "{text}");
+        assert!(text.ends_with("[+]workload ok\nreadyz check passed\n"), "{text}");
     }
 
     #[test]
@@ -432,8 +521,8 @@ mod tests {
                 stream
             })
             .collect();
-        let url = target_from_listen(health.address);
-        assert_eq!(probe(&url, Duration::from_secs(4)), Ok(200));
+        let url = url(&health);
+        assert_eq!(probe(&url, &Question::simple(Duration::from_secs(4))), Ok(()));
         drop(slow);
         assert_eq!(health.status("/livez"), 200);
     }
@@ -448,8 +537,8 @@ mod tests {
         health.tell(Phase::Running, Outcome::Pass);
         health.wait_for("/readyz", 200);
         let slow: Vec<TcpStream> = (0..60).map(|_| health.connect()).collect();
-        let url = target_from_listen(health.address);
-        assert_eq!(probe(&url, ENOUGH), Ok(200));
+        let url = url(&health);
+        assert_eq!(probe(&url, &Question::simple(ENOUGH)), Ok(()));
         drop(slow);
         assert_eq!(health.status("/livez"), 200);
     }
@@ -485,12 +574,12 @@ mod tests {
     #[test]
     fn the_probe_tells_an_endpoint_that_is_up_from_one_that_is_not_ready() {
         let health = Health::start(Lifetime::UntilLinkCloses);
-        let url = target_from_listen(health.address);
-        let text = probe(&url, ENOUGH).unwrap_err().to_string();
+        let url = url(&health);
+        let text = probe(&url, &Question::simple(ENOUGH)).unwrap_err().to_string();
         assert_eq!(text, format!("{url}: status 503: starting"));
         health.tell(Phase::Running, Outcome::Pass);
         health.wait_for("/readyz", 200);
-        assert_eq!(probe(&url, ENOUGH), Ok(200));
+        assert_eq!(probe(&url, &Question::simple(ENOUGH)), Ok(()));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use super::stage::{Action, Event, Stage, next};
 use super::terminal::Terminal;
 use super::zombies;
 use crate::config::Signal;
+use crate::config::check::OnFailure;
 use crate::config::setting::Restart;
 
 /// How long a killed process may stay in the kernel before we go on without it.
@@ -134,6 +135,8 @@ struct Loop<'a> {
     began: Moment,
     starts: u32,
     limit: Option<Moment>,
+    /// A check has failed and the workload was told to end: when it is killed.
+    unfit: Option<Moment>,
     out_of_time: bool,
     retry: Duration,
     give_up: Option<Moment>,
@@ -170,6 +173,7 @@ pub fn run(run: Run) -> u8 {
         leader: None,
         began: now,
         starts: 0,
+        unfit: None,
         out_of_time: false,
         retry: FIRST_RETRY,
         give_up: None,
@@ -188,6 +192,7 @@ pub fn run(run: Run) -> u8 {
         state.wait();
         state.take_signals();
         state.reap();
+        state.serve_health();
         state.watch_the_clock();
     }
     if let Some(terminal) = &state.run.terminal {
@@ -197,22 +202,19 @@ pub fn run(run: Run) -> u8 {
 }
 
 impl Loop<'_> {
-    /// Sleeps until a signal, a deadline, or room in the health process's socket.
+    /// Sleeps until a signal, a deadline, or something at the health process's socket.
     fn wait(&self) {
         let health = self.run.health.as_ref();
         // The stage waits for an explanation, which has a deadline of its own.
         let own = self.explainer.as_ref().map_or(self.time_up, |e| Some(e.deadline()));
-        let deadlines = [own, self.limit, health.and_then(HealthProcess::deadline)];
+        let deadlines = [own, self.limit, self.unfit, health.and_then(HealthProcess::deadline)];
         let deadline = deadlines.into_iter().flatten().min();
         let longest = deadline.map(|moment| moment.wait_from(Moment::now()));
         let signals = PollFd::new(&self.run.signals, PollFlags::IN);
         // An error (EINTR, ENOMEM) only makes this turn an idle one.
-        let _ = match health.and_then(HealthProcess::waiting_for_room) {
+        let _ = match health.and_then(HealthProcess::awaited) {
             None => poll(&mut [signals], longest.as_ref()),
-            Some(link) => {
-                let link = PollFd::from_borrowed_fd(link, PollFlags::OUT);
-                poll(&mut [signals, link], longest.as_ref())
-            }
+            Some(link) => poll(&mut [signals, link], longest.as_ref()),
         };
     }
 
@@ -337,6 +339,29 @@ impl Loop<'_> {
         }
     }
 
+    /// Does what is configured for a check that has failed, unless something else is under way.
+    fn serve_health(&mut self) {
+        let asked = self.run.health.as_mut().and_then(HealthProcess::serve_requests);
+        let (Some(action), Stage::Running, Some(target)) = (asked, self.stage, self.target) else {
+            return;
+        };
+        let term = Arrival { signal: Signal::TERM, sender: 0, value: None };
+        match action {
+            OnFailure::None => {}
+            OnFailure::Stop => {
+                tracing::warn!("a check has failed: stopping");
+                self.ask_to_stop(Signal::TERM, term);
+            }
+            OnFailure::Restart if self.unfit.is_none() => {
+                tracing::warn!("a check has failed: ending the workload (pid {})", target.raw());
+                self.unfit = Some(Moment::now().after(self.run.grace));
+                let signal = self.run.stop_signal.unwrap_or(Signal::TERM);
+                self.pass_on(&Arrival { signal, ..term });
+            }
+            OnFailure::Restart => {}
+        }
+    }
+
     fn has_ended(&mut self, pid: Pid, ended: Ended) {
         self.counts.reaped = self.counts.reaped.wrapping_add(1);
         if self.explainer.as_ref().is_some_and(|explainer| explainer.is(pid)) {
@@ -357,7 +382,12 @@ impl Loop<'_> {
             return self.happen(Event::WorkloadEnded);
         }
         let ran = Moment::now().since(self.began);
-        match self.run.restarts.judge(ended, ran, boot_milliseconds()) {
+        // Ended for a failed check, it has failed, with whatever code it went.
+        let judged = match self.unfit.take() {
+            Some(_) => Ended::Signal(Signal::TERM.number() as u8),
+            None => ended,
+        };
+        match self.run.restarts.judge(judged, ran, boot_milliseconds()) {
             Verdict::Final => self.happen(Event::WorkloadEnded),
             Verdict::TooOften => {
                 tracing::error!(
@@ -424,6 +454,13 @@ impl Loop<'_> {
             self.limit = None;
             self.run_out_of_time();
         }
+        if self.unfit.is_some_and(|moment| moment <= now) {
+            // Killed, it is reaped soon; if not even that ends it, the next round tries again.
+            self.unfit = Some(now.after(UNKILLABLE));
+            if let Some(target) = self.target.filter(|_| self.stage == Stage::Running) {
+                send(target, Signal::KILL);
+            }
+        }
         if self.explainer.is_none() && self.time_up.is_some_and(|moment| moment <= now) {
             self.time_up = None;
             self.happen(Event::TimeUp);
@@ -449,6 +486,8 @@ impl Loop<'_> {
     fn happen(&mut self, event: Event) {
         let Some((stage, action)) = next(self.stage, event) else { return };
         self.stage = stage;
+        // Every other stage has deadlines of its own.
+        self.unfit = self.unfit.filter(|_| stage == Stage::Running);
         self.act(action);
     }
 

@@ -6,20 +6,23 @@
 #![allow(unsafe_code, reason = "system calls that no crate here wraps")]
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::{ForkResult, fork};
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
 use super::clock::Moment;
 use super::forward;
 use super::frame::{Cause, Counts, Frame, Outcome, Phase, Tally};
+use super::inquiry::{Heard, Inquiries};
 use super::memory::end_set_up;
 use super::pid::Pid;
 use super::spawn::exit_now;
 use crate::config::Signal;
+use crate::config::check::OnFailure;
 
 /// The wait before the first new start; each further one doubles it.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -46,6 +49,7 @@ pub type Serve<'a> = &'a dyn Fn(OwnedFd, u32) -> i32;
 pub struct HealthProcess<'a> {
     serve: Serve<'a>,
     kinship: Kinship,
+    inquiries: Option<Inquiries<'a>>,
     running: Option<(Pid, OwnedFd)>,
     frame: Frame,
     unsent: bool,
@@ -61,6 +65,7 @@ impl<'a> HealthProcess<'a> {
         let mut health = HealthProcess {
             serve,
             kinship,
+            inquiries: None,
             running: None,
             frame,
             unsent: true,
@@ -77,8 +82,16 @@ impl<'a> HealthProcess<'a> {
         self.frame.counts = counts;
     }
 
+    /// From now on it may ask for these.
+    pub fn allow(&mut self, inquiries: Inquiries<'a>) {
+        self.inquiries = Some(inquiries);
+    }
+
     /// Tells it where the run is.
     pub fn tell(&mut self, phase: Phase, workload: Option<Pid>) {
+        if let Some(inquiries) = self.inquiries.as_mut().filter(|_| phase == Phase::Running) {
+            inquiries.begin();
+        }
         self.frame.phase = phase;
         self.frame.workload = workload.map_or(0, |pid| pid.raw() as u32);
         self.unsent = true;
@@ -106,9 +119,28 @@ impl<'a> HealthProcess<'a> {
         self.unsent = send(link, &self.frame.encode(), flags) == Err(rustix::io::Errno::AGAIN);
     }
 
-    /// The socket to wait for until it has room, where something is still to be said.
-    pub fn waiting_for_room(&self) -> Option<BorrowedFd<'_>> {
-        self.running.as_ref().filter(|_| self.unsent).map(|(_, link)| link.as_fd())
+    /// What to wait for at its socket: room while something is unsaid, and its requests where it
+    /// may ask for something.
+    pub fn awaited(&self) -> Option<PollFd<'_>> {
+        let (_, link) = self.running.as_ref()?;
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::OUT, self.unsent);
+        flags.set(PollFlags::IN, self.inquiries.is_some());
+        (!flags.is_empty()).then(|| PollFd::from_borrowed_fd(link.as_fd(), flags))
+    }
+
+    /// Serves its requests; the result is what a failed check is configured to lead to. One that
+    /// sends nonsense is killed, and so started again.
+    pub fn serve_requests(&mut self) -> Option<OnFailure> {
+        let (inquiries, (pid, link)) = (self.inquiries.as_mut()?, self.running.as_ref()?);
+        match inquiries.serve(link) {
+            Heard::Nothing => None,
+            Heard::Failed(action) => Some(action),
+            Heard::Nonsense => {
+                forward::send(*pid, Signal::KILL);
+                None
+            }
+        }
     }
 
     /// When it has to be started again.
@@ -118,6 +150,9 @@ impl<'a> HealthProcess<'a> {
 
     /// Takes note of a child's end; false where it was another child.
     pub fn has_ended(&mut self, pid: Pid) -> bool {
+        if self.inquiries.as_mut().is_some_and(|inquiries| inquiries.has_ended(pid)) {
+            return true;
+        }
         if !self.is(pid) {
             return false;
         }

@@ -10,7 +10,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::Relaxed};
+
+use rustix::mm::{Advice, madvise};
 
 /// The array's size. Only touched pages cost anything; what does not fit comes from libc.
 const SIZE: usize = 1 << 20;
@@ -23,18 +26,23 @@ const GRANULES: usize = SIZE / GRANULE;
 /// 1 MiB below it free of other mappings (`stack_guard_gap`).
 const STACK: usize = 512 << 10;
 
+/// The frame of `discard`, many times over.
+const CALLED: usize = 1024;
+
 #[repr(C, align(4096))]
 struct Room(UnsafeCell<[u8; SIZE]>);
 
 // SAFETY: pieces of it are handed out once each, by compare-and-exchange on `USED`.
 unsafe impl Sync for Room {}
 
+#[unsafe(link_section = ".bss.set_up")]
 static ROOM: Room = Room(UnsafeCell::new([0; SIZE]));
 /// Bytes handed out from the front.
 static USED: AtomicUsize = AtomicUsize::new(0);
 /// Pieces alive in each granule.
 static ALIVE: [AtomicU16; GRANULES] = [const { AtomicU16::new(0) }; GRANULES];
 static SET_UP_IS_OVER: AtomicBool = AtomicBool::new(false);
+static KEPT: AtomicBool = AtomicBool::new(false);
 
 /// The allocator: the array during set-up, libc's afterwards.
 pub struct SetUpMemory;
@@ -137,13 +145,33 @@ pub fn end_set_up() {
     SET_UP_IS_OVER.store(true, Relaxed);
 }
 
-/// Gives back what set-up no longer needs. Called once, by the loop, as its first step.
+/// Whether this piece stays readable after `keep`, dead or alive.
+pub fn keeps(piece: *const u8) -> bool {
+    place(piece.cast_mut()).is_some()
+}
+
+/// From now on the array stays as it is: somebody else still reads it.
+pub fn keep() {
+    end_set_up();
+    KEPT.store(true, Relaxed);
+}
+
+/// Gives back what set-up no longer needs. Called by the loop when the workload has started.
 pub fn give_back() {
     end_set_up();
-    let page = rustix::param::page_size();
-    give_back_array(page);
+    let page = page_size();
+    if !KEPT.load(Relaxed) {
+        give_back_array(page);
+    }
     give_back_stack(page);
     give_back_program(page);
+}
+
+/// As the kernel told us at the start: no system call is made for it.
+fn page_size() -> usize {
+    // SAFETY: getauxval(3) takes a number; 0 where there is no such entry, which is always there.
+    let page = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+    page.max(GRANULE)
 }
 
 /// The pages of the array in which nothing is alive, a run of them at a time.
@@ -159,10 +187,10 @@ fn give_back_array(page: usize) {
     discard(base() + dead * GRANULE, base() + end * GRANULE, page);
 }
 
-/// The stack below the caller's frame, but for the page the next calls need at once.
+/// The stack below the frame of this function and of what it calls.
 fn give_back_stack(page: usize) {
     let here = 0_u8;
-    let end = (&raw const here as usize).saturating_sub(page);
+    let end = (&raw const here as usize).saturating_sub(CALLED);
     discard(end.saturating_sub(STACK), end, page);
 }
 
@@ -207,7 +235,7 @@ fn discard(start: usize, end: usize, page: usize) {
     if start < end {
         // SAFETY: every caller names memory in which nothing is alive, or that comes back from
         // its file as it was. ENOMEM says that a part is not mapped; the rest is done.
-        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
+        let _ = unsafe { madvise(start as *mut c_void, end - start, Advice::LinuxDontNeed) };
     }
 }
 
@@ -228,7 +256,7 @@ mod tests {
             dead.write_bytes(9, layout.size());
             allocator.dealloc(dead, layout);
             end_set_up();
-            give_back_array(rustix::param::page_size());
+            give_back_array(page_size());
             assert_eq!(dead.add(GRANULE).read(), 0, "it came back empty");
             let all = std::slice::from_raw_parts(living, layout.size());
             assert!(all.iter().all(|byte| *byte == 7));
@@ -249,7 +277,7 @@ mod tests {
         assert!(has(&parts, read_only_parts as fn() -> Parts as usize));
         assert!(!has(&parts, &raw const WRITTEN as usize));
         WRITTEN.store(2, Relaxed);
-        give_back_program(rustix::param::page_size());
+        give_back_program(page_size());
         assert_eq!(WRITTEN.load(Relaxed), 2);
     }
 }

@@ -13,6 +13,7 @@ use super::attributes::Attributes;
 use super::last_words::LastWords;
 use super::mask::{Inherited, give_back};
 use super::pid::Pid;
+use super::shared_spawn;
 use super::terminal::Terminal;
 
 /// The PATH of execvp(3) where the environment has none.
@@ -88,6 +89,11 @@ pub fn spawn(
     inherited: &Inherited,
     terminal: Option<&Terminal>,
 ) -> io::Result<Pid> {
+    if is_plain(program, terminal)
+        && let Some(child) = shared_spawn::start(program, inherited)
+    {
+        return Ok(child);
+    }
     // SAFETY: this process has one thread, so that the child may do whatever we may.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => {
@@ -102,6 +108,14 @@ pub fn spawn(
             exit_now(become_child(program, inherited))
         }
     }
+}
+
+/// Whether there is nothing to do before execve that could block or needs memory.
+fn is_plain(program: &Program, terminal: Option<&Terminal>) -> bool {
+    terminal.is_none()
+        && program.standing == Standing::Foreground
+        && program.attributes == Attributes::none()
+        && !is_handed_sockets(program)
 }
 
 /// In the child.
@@ -120,6 +134,10 @@ fn take_standing(standing: Standing, terminal: Option<&Terminal>) {
             let _ = rustix::process::ioctl_tiocsctty(std::io::stdin());
         }
     }
+}
+
+fn is_handed_sockets(program: &Program) -> bool {
+    program.environment.iter().any(|entry| entry.to_bytes().starts_with(b"LISTEN_PID="))
 }
 
 /// As `become_program`, in a child: sockets that were handed to us are handed on to it, which it

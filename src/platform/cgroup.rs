@@ -77,6 +77,57 @@ pub fn limits(root: &Root) -> CgroupLimits {
     }
 }
 
+/// What this process's control group uses at this moment; absent where it cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CgroupUsage {
+    /// Bytes of memory that could not be given back at once: without the page cache's inactive
+    /// part, as Kubernetes counts its working set.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads.
+    pub processes: Option<u64>,
+    /// Microseconds of processor time.
+    pub cpu_microseconds: Option<u64>,
+}
+
+/// The use of this process's group, looked up as [`limits`] does.
+pub fn usage(root: &Root) -> CgroupUsage {
+    let text = |path: &str| -> String {
+        let bytes = root.read(Path::new(path), MOST_PROC_BYTES).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let memberships = memberships(&text("/proc/self/cgroup"));
+    let mounts = mounts(&text("/proc/self/mountinfo"));
+    let place = |controller: &str| Place::of(controller, &memberships, &mounts);
+    CgroupUsage {
+        memory_bytes: place("memory").and_then(|place| memory_use(root, &place)),
+        processes: place("pids").and_then(|place| number(&read(root, &place.own, "pids.current")?)),
+        cpu_microseconds: cpu_use(root, place("cpuacct").or_else(|| place("cpu"))),
+    }
+}
+
+fn memory_use(root: &Root, place: &Place) -> Option<u64> {
+    let (file, key) = match place.unified {
+        true => ("memory.current", "inactive_file"),
+        false => ("memory.usage_in_bytes", "total_inactive_file"),
+    };
+    let used = number(&read(root, &place.own, file)?)?;
+    let stat = read(root, &place.own, "memory.stat").unwrap_or_default();
+    Some(used.saturating_sub(entry(&stat, key).unwrap_or(0)))
+}
+
+fn cpu_use(root: &Root, place: Option<Place>) -> Option<u64> {
+    let place = place?;
+    if place.unified {
+        return entry(&read(root, &place.own, "cpu.stat")?, "usage_usec");
+    }
+    Some(number(&read(root, &place.own, "cpuacct.usage")?)? / 1000)
+}
+
+/// The number behind `key` in a file of lines `key number`.
+fn entry(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| number(line.strip_prefix(key)?.strip_prefix(' ')?))
+}
+
 /// Where the memory controller's files for this process are, inside `root`.
 pub struct MemoryGroup {
     /// Whether it is version 2.
@@ -434,6 +485,27 @@ mod tests {
             );
             assert_eq!(tree.limits().memory_bytes, Some(77));
         }
+    }
+
+    #[test]
+    fn use_is_read_where_the_limits_are() {
+        let tree = Tree::new(
+            "use",
+            &[
+                ("proc/self/cgroup", "0::/\n"),
+                ("proc/self/mountinfo", V2_MOUNT),
+                ("sys/fs/cgroup/memory.current", "5000\n"),
+                ("sys/fs/cgroup/memory.stat", "anon 1\ninactive_file 1000\n"),
+                ("sys/fs/cgroup/pids.current", "7\n"),
+                ("sys/fs/cgroup/cpu.stat", "usage_usec 42\nuser_usec 1\n"),
+            ],
+        );
+        let expected = CgroupUsage {
+            memory_bytes: Some(4000),
+            processes: Some(7),
+            cpu_microseconds: Some(42),
+        };
+        assert_eq!(usage(&Root::at(&tree.0).unwrap()), expected);
     }
 
     #[test]
