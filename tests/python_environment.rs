@@ -215,7 +215,7 @@ fn a_file_of_the_same_size_with_other_contents_is_named_by_hashes_only() {
     let path = copy.find("httpx", "__version__", ".py");
     let mut bytes = fs::read(&path).unwrap();
     bytes[0] ^= 1;
-    fs::write(&path, bytes).unwrap();
+    replace(&path, bytes);
     report(&copy.python(), 0);
     let python = copy.python();
     let arguments = ["verify", "--requirements", REQUIREMENTS, "--python", &python, "--hashes"];
