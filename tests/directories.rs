@@ -51,7 +51,7 @@ fn the_default_is_made_with_its_parents_and_the_workload_is_told() {
 }
 
 #[test]
-fn another_place_by_its_variable_is_made_and_the_default_is_not() {
+fn a1_another_place_by_its_variable_is_made_and_the_default_is_not() {
     for place in Place::BOTH {
         let (folder, profile) = profile("");
         let custom = folder.at("some/where/else");
@@ -130,7 +130,7 @@ fn a_link_of_root_is_followed() {
 }
 
 #[test]
-fn a_read_only_file_system_is_named_unless_declared() {
+fn a1_a_read_only_file_system_is_named_unless_declared() {
     for (extra, code) in [("", 125), ("access = \"read-only\"\n", 0)] {
         let (folder, profile) = profile(extra);
         let fixed = folder.make("fixed", 0o755);

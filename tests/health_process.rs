@@ -152,7 +152,7 @@ fn it_shows_nothing_of_the_environment_or_the_arguments() {
 }
 
 #[test]
-fn the_probe_finds_the_endpoint_by_every_way() {
+fn a15_the_probe_finds_the_endpoint_by_every_way() {
     for place in Place::BOTH {
         let (running, address) = listening(place, &["print-signals", "15"]);
         let address = address.to_string();

@@ -157,13 +157,16 @@ fn ask_all(root: &Root, loader: &Path, files: &[PathBuf], library_path: &str) ->
     let next = AtomicUsize::new(0);
     let answers = Mutex::new(Vec::new());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    // A root belongs to one thread: it may keep a trail.
+    let base = root.base();
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
+                let root = Root::at(base).unwrap();
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(file) = files.get(at) else { break };
-                    let answer = ask(root, loader, file, library_path);
+                    let answer = ask(&root, loader, file, library_path);
                     answers.lock().unwrap().push((at, answer));
                 }
             });

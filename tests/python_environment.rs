@@ -177,7 +177,7 @@ fn a_fresh_environment_passes_with_every_requirement_looked_at() {
 }
 
 #[test]
-fn a_distribution_that_was_removed_is_named() {
+fn a16_a_distribution_that_was_removed_is_named() {
     let copy = Copy::new();
     copy.remove_jsonpatch();
     let failed = checks(&report(&copy.python(), 69), "fail");
@@ -185,7 +185,7 @@ fn a_distribution_that_was_removed_is_named() {
 }
 
 #[test]
-fn a_version_that_was_edited_is_named() {
+fn a8_a_version_that_was_edited_is_named() {
     let copy = Copy::new();
     copy.age_httpx();
     let failed = checks(&report(&copy.python(), 69), "fail");
@@ -193,11 +193,38 @@ fn a_version_that_was_edited_is_named() {
 }
 
 #[test]
-fn an_extension_module_of_another_machine_is_named() {
+fn a9_an_extension_module_of_another_machine_is_named() {
     let copy = Copy::new();
     let machine = copy.swap_psutil();
     let failed = checks(&report(&copy.python(), 69), "fail");
     names(&failed, "elf.machine", "psutil", &["_psutil_linux", machine]);
+}
+
+#[test]
+fn a10_a_file_that_record_lists_and_that_is_gone_is_named() {
+    let copy = Copy::new();
+    let path = copy.find("psutil", "_psutil_linux", ".so");
+    fs::remove_file(&path).unwrap();
+    let failed = checks(&report(&copy.python(), 69), "fail");
+    names(&failed, "record.missing", "psutil", &[path.to_str().unwrap(), "gone"]);
+}
+
+#[test]
+fn a_file_of_the_same_size_with_other_contents_is_named_by_hashes_only() {
+    let copy = Copy::new();
+    let path = copy.find("httpx", "__version__", ".py");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    report(&copy.python(), 0);
+    let python = copy.python();
+    let arguments = ["verify", "--requirements", REQUIREMENTS, "--python", &python, "--hashes"];
+    let ended =
+        Launch::beside().arguments(&arguments).arguments(&["--format", "json"]).start().end();
+    ended.expect(69);
+    let report = serde_json::from_str(ended.text()).unwrap();
+    names(&checks(&report, "fail"), "record.hash", "httpx", &[path.to_str().unwrap()]);
+    assert_eq!(checks(&report, "fail").len(), 1);
 }
 
 #[test]

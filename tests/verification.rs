@@ -47,7 +47,7 @@ fn was_started(folder: &Folder) -> bool {
 }
 
 #[test]
-fn a_required_library_that_is_missing_stops_the_start_with_69() {
+fn a2_a_required_library_that_is_missing_stops_the_start_with_69() {
     for place in Place::BOTH {
         for mode in ["supervise", "exec"] {
             let (folder, profile) = profile("required", "required");
@@ -59,7 +59,7 @@ fn a_required_library_that_is_missing_stops_the_start_with_69() {
 }
 
 #[test]
-fn the_way_in_that_is_named_works() {
+fn a2_the_way_in_that_is_named_works() {
     for place in Place::BOTH {
         let (folder, profile) = profile("required", "required");
         let ended = start(place, &folder, &profile, &[("MAK_INIT_VERIFY", "warn")]);
@@ -81,7 +81,7 @@ fn an_optional_library_that_is_missing_is_one_line() {
 }
 
 #[test]
-fn the_words_of_verify_deps_mean_what_they_say() {
+fn a3_the_words_of_verify_deps_mean_what_they_say() {
     // Nothing quick, but a full form that fails: the word decides.
     let (folder, profile) = profile("off", "required");
     for place in Place::BOTH {

@@ -46,7 +46,8 @@ pub const OPTIONS: &[OwnOption] = &[
         flag: "requirements",
         value: Some("FILE"),
         of: &[Subcommand::Verify],
-        help: "A file of Python requirements that have to be installed; may be repeated",
+        help: "Python requirements that have to be installed: a requirements file, or pyproject.toml with \
+               extras in brackets behind it; may be repeated",
     },
     OwnOption {
         flag: "python",
@@ -79,6 +80,24 @@ pub const OPTIONS: &[OwnOption] = &[
         help: "Check everything, not only what every start can afford",
     },
     OwnOption {
+        flag: "hashes",
+        value: None,
+        of: &[Subcommand::Verify],
+        help: "Also read every installed file and compare its hash; makes the check a full one",
+    },
+    OwnOption {
+        flag: "verbose",
+        value: None,
+        of: &[Subcommand::Verify],
+        help: "Show what is as it should be too, and every path that was looked at",
+    },
+    OwnOption {
+        flag: "explain",
+        value: Some("ID"),
+        of: &[Subcommand::Verify],
+        help: "Show what a check looks for and what to do about it, and check nothing",
+    },
+    OwnOption {
         flag: "command",
         value: Some("ARG…"),
         of: &[Subcommand::Verify],
@@ -100,7 +119,7 @@ pub const OPTIONS: &[OwnOption] = &[
             Subcommand::Config,
             Subcommand::Status,
         ],
-        help: "text or json; platform also knows env",
+        help: "text or json; verify also knows junit, platform env",
     },
     OwnOption {
         flag: "url",

@@ -464,6 +464,7 @@ impl Start<'_> {
             Some(profile) => verify::Request::of_profile(profile, full, &self.environment),
             None => verify::Request::empty(&self.environment),
         };
+        request.workload = self.effective.profile.as_ref().map(|_| self.command.clone());
         request.expect_platform.clone_from(&self.effective.values.expect_platform);
         let report = verify::verify(&request);
         if let Some(Err(error)) = file.map(|file| write_report(file, &report)) {

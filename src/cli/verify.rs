@@ -1,4 +1,4 @@
-//! `mak-init verify`: the checks, as text or JSON; the exit code is the verdict.
+//! `mak-init verify`: the checks, as text, JSON or JUnit XML; the exit code is the verdict.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,24 +6,34 @@ use std::path::{Path, PathBuf};
 use super::words::{self, Words};
 use super::{Started, code, configuration, print, refuse, say, usage};
 use crate::config::resolve::Form;
-use crate::config::{Severity, word};
+use crate::config::{Severity, catalogue, word};
 use crate::loader::Processor;
 use crate::platform::userland::root_arch;
 use crate::platform::{Root, Uname};
+use crate::python::pyproject;
 use crate::verify::request::{LibraryCheck, PythonCheck};
 use crate::verify::{Report, Request, Verdict, verify};
 
 /// Verifies what is named, else what the active profile names.
 #[inline(never)]
 pub fn main(started: &Started, words: &Words) -> u8 {
+    if let Some(id) = words.option(started, "explain") {
+        return explain(&id.to_string_lossy());
+    }
     let request = match request(started, words) {
         Ok(request) => request,
         Err(code) => return code,
     };
-    let format = words.option(started, "format").unwrap_or("text".into());
-    if !["text", "json"].iter().any(|known| format == *known) {
-        return usage("--format: the value is neither text nor json");
-    }
+    let format = match words.option(started, "format").as_deref().map(OsStr::to_str) {
+        None | Some(Some("text")) => Format::Text,
+        Some(Some("json")) => Format::Json,
+        Some(Some("junit")) => Format::Junit,
+        Some(_) => return usage("--format: the value is none of text, json and junit"),
+    };
+    let verbose = match words.switch(started, "verbose") {
+        Ok(verbose) => verbose,
+        Err(why) => return usage(&why),
+    };
     let report = verify(&request);
     let json = match report.json() {
         Ok(json) => json,
@@ -38,8 +48,25 @@ pub fn main(started: &Started, words: &Words) -> u8 {
         say(&format!("cannot write the report to {}: {error}", Path::new(&path).display()));
         return code::FAILED;
     }
-    let printed = if format == "json" { print(&json) } else { print(&report.text()) };
+    let printed = match format {
+        Format::Text => print(&report.text(verbose)),
+        Format::Json => print(&json),
+        Format::Junit => print(&report.junit()),
+    };
     if printed == code::FINE { exit_code(&report) } else { printed }
+}
+
+enum Format {
+    Text,
+    Json,
+    Junit,
+}
+
+fn explain(id: &str) -> u8 {
+    match catalogue::find(id) {
+        Some(page) => print(&page.text()),
+        None => usage(&format!("--explain: there is no check {id:?}{}", catalogue::hint(id))),
+    }
 }
 
 fn exit_code(report: &Report) -> u8 {
@@ -53,17 +80,23 @@ fn exit_code(report: &Report) -> u8 {
 fn request(started: &Started, words: &Words) -> Result<Request, u8> {
     let bad = |why: String| usage(&why);
     let effective = configuration(started, words).map_err(|error| refuse(&error))?;
-    let full = words.switch(started, "full").map_err(bad)? || effective.form == Form::Full;
+    let full = words.switch(started, "full").map_err(bad)?
+        || words.switch(started, "hashes").map_err(bad)?
+        || effective.form == Form::Full;
     let mut request = match &effective.profile {
         Some(profile) => Request::of_profile(profile, full, &started.environment),
         None => Request::empty(&started.environment),
     };
-    request.full = full;
+    request.hashes = words.switch(started, "hashes").map_err(bad)?;
+    request.full = full || request.hashes;
     if let Some(path) = words.option(started, "root") {
         request.root = root(&path)?;
     }
     request.expect_platform = effective.values.expect_platform.clone();
     describe_machine(started, words, &mut request)?;
+    if words.switch(started, "verbose").map_err(bad)? {
+        request.root = request.root.with_trail();
+    }
     for soname in words.all(started, "library").map_err(bad)? {
         request.libraries.push(LibraryCheck {
             soname,
@@ -123,7 +156,8 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
         return Ok(());
     }
     for file in &files {
-        std::fs::File::open(file)
+        let path = pyproject::split(Path::new(file)).map_or_else(|| file.into(), |(path, _)| path);
+        std::fs::File::open(path)
             .map_err(|error| usage(&format!("--requirements: cannot read {file}: {error}")))?;
     }
     let python = request.python.get_or_insert_with(|| PythonCheck {
@@ -131,6 +165,8 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
         requires: None,
         requirements: Vec::new(),
         files: Vec::new(),
+        modules: Vec::new(),
+        loads: Vec::new(),
         severity: Severity::Required,
     });
     python.files.extend(files.into_iter().map(PathBuf::from));

@@ -5,6 +5,7 @@
 //! health looks at; `document` reads TOML with every error placed; `profile` is the data a profile
 //! holds; `resolve` lays the layers over each other.
 
+pub mod catalogue;
 pub mod check;
 pub mod demand;
 pub mod document;

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::catalogue;
 use super::check::{CheckEntry, read_checks};
 use super::demand::{self, PlatformEntry};
 use super::document::{Document, Placed, Section};
@@ -91,8 +92,26 @@ pub struct PythonEntry {
     pub requires: Option<String>,
     /// PEP 508 requirements.
     pub requirements: Vec<String>,
+    /// Modules that `python -m` must be able to run.
+    pub modules: Vec<String>,
+    /// Libraries that distributions load by ctypes.
+    pub loads: Vec<LoadEntry>,
     /// What a failed one means.
     pub severities: Severities,
+}
+
+/// A library that a distribution loads by ctypes, which no metadata shows. It counts where the
+/// distribution is required and installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadEntry {
+    /// The distribution.
+    pub distribution: String,
+    /// The library's SONAME.
+    pub soname: String,
+    /// What its absence means.
+    pub severities: Severities,
+    /// What to do where it is missing.
+    pub remedy: Option<String>,
 }
 
 /// A profile.
@@ -120,6 +139,8 @@ pub struct Profile {
     pub platform: Option<PlatformEntry>,
     /// Python and its distributions.
     pub python: Option<PythonEntry>,
+    /// Severities of single checks, by identifier; stronger than those of the parts.
+    pub severities: Vec<(String, Severity)>,
     /// What health looks at.
     pub checks: Vec<CheckEntry>,
     /// Settings: row of the table, word, line.
@@ -168,6 +189,10 @@ impl Profile {
         let binaries = top.tables(doc, "binary").into_iter().map(|t| read_binary(doc, t)).collect();
         let platform = top.table(doc, "platform").map(|table| demand::read(doc, table));
         let python = top.table(doc, "python").map(|table| read_python(doc, table));
+        let severities = match top.table(doc, "severity") {
+            Some(table) => read_severity_of_checks(doc, table),
+            None => Vec::new(),
+        };
         let checks = read_checks(doc, &mut top);
         let settings = read_settings(doc, &mut top, &["profile"]);
         top.finish(doc);
@@ -187,6 +212,7 @@ impl Profile {
             binaries,
             platform,
             python,
+            severities,
             checks,
             settings,
         })
@@ -329,24 +355,57 @@ fn read_python(doc: &mut Document, mut table: Section) -> PythonEntry {
         .strings(doc, "requirements")
         .map(|list| list.into_iter().map(|text| text.value).collect())
         .unwrap_or_default();
+    let modules = table
+        .strings(doc, "modules")
+        .map(|list| list.into_iter().map(|text| text.value).collect())
+        .unwrap_or_default();
+    let loads = table.tables(doc, "loads").into_iter().map(|t| read_load(doc, t)).collect();
     let severities = read_severities(doc, &mut table);
     table.finish(doc);
-    PythonEntry { interpreter, requires, requirements, severities }
+    PythonEntry { interpreter, requires, requirements, modules, loads, severities }
+}
+
+fn read_load(doc: &mut Document, mut table: Section) -> LoadEntry {
+    let distribution = table.required_string(doc, "distribution").value;
+    let soname = table.required_string(doc, "soname").value;
+    let severities = read_severities(doc, &mut table);
+    let remedy = table.string(doc, "remedy").map(|text| text.value);
+    table.finish(doc);
+    LoadEntry { distribution, soname, severities, remedy }
+}
+
+fn read_severity_of_checks(doc: &mut Document, table: Section) -> Vec<(String, Severity)> {
+    let mut read = Vec::new();
+    for (id, word) in table.all_strings(doc) {
+        if catalogue::find(&id.value).is_none() {
+            let hint = catalogue::hint(&id.value);
+            doc.problem(id.at, format!("there is no check {:?}{hint}", id.value));
+        }
+        match severity(&word) {
+            Some(severity) => read.push((id.value, severity)),
+            None => doc.problem(id.at, format!("{}: must be required, optional or off", id.value)),
+        }
+    }
+    read
+}
+
+fn severity(word: &str) -> Option<Severity> {
+    match word {
+        "required" => Some(Severity::Required),
+        "optional" => Some(Severity::Optional),
+        "off" => Some(Severity::Off),
+        _ => None,
+    }
 }
 
 /// `quick` and `full`, both required where the profile does not say.
 pub(super) fn read_severities(doc: &mut Document, table: &mut Section) -> Severities {
     let mut read = |key: &str| match table.string(doc, key) {
         None => Severity::Required,
-        Some(word) => match word.value.as_str() {
-            "required" => Severity::Required,
-            "optional" => Severity::Optional,
-            "off" => Severity::Off,
-            _ => {
-                doc.problem(word.at, format!("{key} must be required, optional or off"));
-                Severity::Required
-            }
-        },
+        Some(word) => severity(&word.value).unwrap_or_else(|| {
+            doc.problem(word.at, format!("{key} must be required, optional or off"));
+            Severity::Required
+        }),
     };
     Severities { quick: read("quick"), full: read("full") }
 }

@@ -58,7 +58,8 @@ impl Window {
     }
 
     fn fill(&mut self, file: &File, offset: u64, size: usize) -> std::io::Result<()> {
-        self.bytes.resize(size, 0);
+        // Fresh zeros come from the allocator; growing what is there would write them one by one.
+        self.bytes = vec![0; size];
         let got = read_up_to(file, &mut self.bytes, offset)?;
         self.bytes.truncate(got);
         self.offset = offset;

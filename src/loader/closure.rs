@@ -288,7 +288,7 @@ impl<'l, 'a> Walk<'l, 'a> {
         let files = nodes
             .iter()
             .enumerate()
-            .filter_map(|(index, node)| Some((loader.root.locate(&node.path).ok()?, index)))
+            .filter_map(|(index, node)| Some((loader.locate(&node.path).ok()?, index)))
             .collect();
         let closure = Closure {
             start: nodes.len(),
@@ -331,7 +331,7 @@ impl<'l, 'a> Walk<'l, 'a> {
             return;
         }
         let interpreter = object.interpreter.clone();
-        let path = match (&interpreter, self.loader.root.locate(&path)) {
+        let path = match (&interpreter, self.loader.locate(&path)) {
             (Some(_), Ok(host)) => self.loader.root.inside(&host),
             _ => path,
         };
@@ -420,7 +420,7 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     fn add(&mut self, path: PathBuf, how: How, needed_by: Option<usize>, object: Rc<Object>) {
         let index = self.closure.nodes.len();
-        if let Ok(host) = self.loader.root.locate(&path) {
+        if let Ok(host) = self.loader.locate(&path) {
             self.files.insert(host, index);
         }
         // musl matches by the name that was searched for only.
@@ -452,7 +452,7 @@ impl<'l, 'a> Walk<'l, 'a> {
     }
 
     fn need(&mut self, index: usize, name: &OsStr) {
-        let resolution = self.loader().find_for(name, &self.chain(index));
+        let resolution = self.loader().find_needed(name, &self.chain(index));
         let (path, how) = match resolution {
             Resolution::Found { file, how, .. } => (file.path, how),
             resolution => {
@@ -471,7 +471,7 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     /// Loads the file that was found for what one node needs.
     fn take(&mut self, index: usize, name: &OsStr, path: PathBuf, how: How) {
-        let known = self.loader.root.locate(&path).ok().and_then(|host| self.files.get(&host));
+        let known = self.loader.locate(&path).ok().and_then(|host| self.files.get(&host));
         if let Some(&known) = known {
             self.closure.names.insert(name.to_owned(), known);
             return;

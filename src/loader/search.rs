@@ -48,6 +48,11 @@ pub struct Loader<'a> {
     objects: RefCell<Memory>,
     /// Of each folder that was searched, the sub-directories that are there.
     better: RefCell<HashMap<PathBuf, Rc<[PathBuf]>>>,
+    /// Folders and files with their links followed, and names that were found without a search
+    /// path of the requester's: the same few are asked for again by every file.
+    folders: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    files: RefCell<HashMap<PathBuf, PathBuf>>,
+    plain: RefCell<HashMap<OsString, Resolution>>,
 }
 
 /// Objects by their path on this machine, as long as there is room.
@@ -79,6 +84,11 @@ impl Requester {
             runpath: object.runpath.clone(),
             skips_default_folders: object.skips_default_folders(),
         }
+    }
+
+    /// Whether it has no search path of its own.
+    fn is_plain(&self) -> bool {
+        self.rpath.is_none() && self.runpath.is_none() && !self.skips_default_folders
     }
 
     /// The folder it lies in.
@@ -220,6 +230,9 @@ impl<'a> Loader<'a> {
             notes,
             objects: RefCell::default(),
             better: RefCell::default(),
+            folders: RefCell::default(),
+            files: RefCell::default(),
+            plain: RefCell::default(),
         }
     }
 
@@ -267,6 +280,26 @@ impl<'a> Loader<'a> {
             Some(requester) => self.find_for(name, &[requester]),
             None => self.find_for(name, &[]),
         }
+    }
+
+    /// Finds `name` as [`Loader::find_for`] does, and remembers it where nothing of the requesters
+    /// takes part: every file of a root needs the same few.
+    pub(super) fn find_needed(&self, name: &OsStr, chain: &[&Requester]) -> Resolution {
+        // $ORIGIN in LD_LIBRARY_PATH stands for the folder of each program.
+        let plain = !name.as_bytes().contains(&b'/')
+            && !self.conditions.library_path.as_bytes().contains(&b'$')
+            && chain.iter().all(|requester| requester.is_plain());
+        if !plain {
+            return self.find_for(name, chain);
+        }
+        if let Some(known) = self.plain.borrow().get(name) {
+            return known.clone();
+        }
+        let resolution = self.find_for(name, chain);
+        if matches!(resolution, Resolution::Found { .. }) {
+            self.plain.borrow_mut().insert(name.to_owned(), resolution.clone());
+        }
+        resolution
     }
 
     /// Finds `name` for the first of `chain`; the others are what loaded it, nearest first.
@@ -319,9 +352,36 @@ impl<'a> Loader<'a> {
         self.root
     }
 
+    /// The path on this machine, as [`Root::locate`] has it; each file and each folder is resolved
+    /// once, since every file needs the same few.
+    pub(super) fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+        if let Some(known) = self.files.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        let host = self.locate_first(path)?;
+        self.files.borrow_mut().insert(path.to_owned(), host.clone());
+        Ok(host)
+    }
+
+    fn locate_first(&self, path: &Path) -> io::Result<PathBuf> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return self.root.locate(path);
+        };
+        let known = self.folders.borrow().get(folder).cloned();
+        let folder = known.unwrap_or_else(|| {
+            let host = self.root.locate(folder).ok();
+            self.folders.borrow_mut().insert(folder.to_owned(), host.clone());
+            host
+        });
+        let Some(file) = folder.map(|folder| folder.join(name)) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        if file.symlink_metadata()?.is_symlink() { self.root.locate(path) } else { Ok(file) }
+    }
+
     /// Reads the object at a path inside the root, or remembers it.
     pub(super) fn read(&self, path: &Path) -> Result<Rc<Object>, ElfError> {
-        let host = self.root.locate(path)?;
+        let host = self.locate(path)?;
         if let Some(object) = self.objects.borrow().objects.get(&host) {
             return Ok(Rc::clone(object));
         }

@@ -1,6 +1,7 @@
 //! The version of a root's C library, read from its files: glibc's stands in the banner inside
 //! `libc.so.6`, musl's in the package database of Alpine or in the loader itself.
 
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -77,7 +78,31 @@ fn glibc_version(root: &Root, arch: Arch) -> Option<String> {
         .iter()
         .map(|folder| folder.join("libc.so.6"))
         .filter(|path| is_for(root, path, arch))
-        .find_map(|path| glibc_version_in(&root.read(&path, MOST_LIBRARY_BYTES).ok()?))
+        .find_map(|path| {
+            glibc_banner(root, &path)
+                .or_else(|| glibc_version_in(&root.read(&path, MOST_LIBRARY_BYTES).ok()?))
+        })
+}
+
+/// The version in glibc's banner. It stands among the constants, behind the code, so that the
+/// file is read from its end: a fifth of its 2 MB instead of all.
+fn glibc_banner(root: &Root, path: &Path) -> Option<String> {
+    const BLOCK: u64 = 128 << 10;
+    /// More than the banner's own words and number.
+    const OVERLAP: u64 = 64;
+    let file = root.open(path).ok()?;
+    let mut end = file.metadata().ok()?.len().min(MOST_LIBRARY_BYTES);
+    let mut block = vec![0; (BLOCK + OVERLAP) as usize];
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        let count = file.read_at(&mut block, start).ok()?;
+        let here = block.get(..count)?;
+        if let Some(found) = after(here, b"release version ").find_map(|rest| numbers(rest, 2)) {
+            return Some(found);
+        }
+        end = start;
+    }
+    None
 }
 
 /// The version in glibc's own file: its banner ("… stable release version 2.36."), or, where a

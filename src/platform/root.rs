@@ -4,31 +4,43 @@
 //! and `..` stay inside. Files are opened without blocking, so that a FIFO cannot hang a check,
 //! and read up to a limit, so that a sparse file cannot fill the memory.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 /// As many symbolic links as the kernel follows in one path (`man 7 path_resolution`).
 const MOST_LINKS: usize = 40;
+/// Bytes that are set aside for a file because of its size alone.
+const MOST_TRUSTED: u64 = 1 << 20;
+/// Paths that a trail holds at most.
+const LONGEST_TRAIL: usize = 100_000;
 
 /// A folder taken as `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
     base: PathBuf,
+    /// What was looked at, where somebody wants to know.
+    trail: Option<Rc<RefCell<Vec<PathBuf>>>>,
 }
 
 impl Root {
     /// The root this process runs in.
     pub fn host() -> Root {
-        Root { base: PathBuf::from("/") }
+        Root { base: PathBuf::from("/"), trail: None }
     }
 
     /// The folder `base` as root; it must exist and be a folder.
     pub fn at(base: &Path) -> io::Result<Root> {
         let base = base.canonicalize()?;
-        if base.is_dir() { Ok(Root { base }) } else { Err(io::ErrorKind::NotADirectory.into()) }
+        if base.is_dir() {
+            Ok(Root { base, trail: None })
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
     }
 
     /// Whether this is the root that this process runs in.
@@ -89,22 +101,55 @@ impl Root {
 
     /// Whether `path` exists inside the root, links followed.
     pub fn exists(&self, path: &Path) -> bool {
-        self.locate(path).is_ok()
+        self.reach(path).is_ok_and(|host| host.exists())
     }
 
     /// Whether `path` is a folder inside the root, links followed.
     pub fn is_dir(&self, path: &Path) -> bool {
-        self.locate(path).is_ok_and(|host| host.is_dir())
+        self.reach(path).is_ok_and(|host| host.is_dir())
     }
 
     /// Whether `path` is a regular file inside the root, links followed.
     pub fn is_file(&self, path: &Path) -> bool {
-        self.locate(path).is_ok_and(|host| host.is_file())
+        self.reach(path).is_ok_and(|host| host.is_file())
+    }
+
+    /// The same root, noting every path that is looked at from now on ([`Root::take_trail`]).
+    pub fn with_trail(mut self) -> Root {
+        self.trail = Some(Rc::default());
+        self
+    }
+
+    /// The paths looked at since the last call, each once, in their order; none without a trail.
+    pub fn take_trail(&self) -> Vec<PathBuf> {
+        let taken = self.trail.as_ref().map(|trail| std::mem::take(&mut *trail.borrow_mut()));
+        let mut seen = std::collections::HashSet::new();
+        let mut paths = taken.unwrap_or_default();
+        paths.retain(|path| seen.insert(path.clone()));
+        paths
+    }
+
+    /// Notes a path that is looked at by other means than this type's; it is made only where
+    /// there is a trail.
+    pub fn note_with(&self, path: impl FnOnce() -> PathBuf) {
+        if let Some(trail) = &self.trail {
+            let mut trail = trail.borrow_mut();
+            if trail.len() < LONGEST_TRAIL {
+                trail.push(Path::new("/").join(path()));
+            }
+        }
+    }
+
+    /// The path on this machine for a call that follows links itself. In this process's own root
+    /// the kernel does that; resolving each link here would cost a call for every part.
+    pub fn reach(&self, path: &Path) -> io::Result<PathBuf> {
+        self.note_with(|| path.to_owned());
+        if self.is_host() { Ok(Path::new("/").join(path)) } else { self.locate(path) }
     }
 
     /// Opens a regular file for reading.
     pub fn open(&self, path: &Path) -> io::Result<File> {
-        open_regular(&self.locate(path)?)
+        open_regular(&self.reach(path)?)
     }
 
     /// Reads a regular file of at most `limit` bytes; a longer one is an error.
@@ -114,7 +159,7 @@ impl Root {
 
     /// The names in a folder, sorted; an empty list where there is no such folder.
     pub fn names(&self, path: &Path) -> Vec<OsString> {
-        let Ok(entries) = self.locate(path).and_then(std::fs::read_dir) else { return Vec::new() };
+        let Ok(entries) = self.reach(path).and_then(std::fs::read_dir) else { return Vec::new() };
         let mut names: Vec<OsString> =
             entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
         names.sort();
@@ -134,7 +179,8 @@ pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_all(open_regular(path)?, limit)
 }
 
-fn open_regular(path: &Path) -> io::Result<File> {
+/// Opens a regular file by its path on this machine, without blocking at anything else.
+pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::options()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
@@ -153,7 +199,10 @@ fn open_regular(path: &Path) -> io::Result<File> {
 }
 
 fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Room for the whole file saves growing and calling again; what the size says is not trusted
+    // with more than this.
+    let size = file.metadata()?.len().min(limit).min(MOST_TRUSTED);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
     file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::other(format!("is larger than {limit} bytes")));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 
+use super::direct_url;
 use super::distribution::{Broken, Distribution, Installed};
 use super::interpreter::PythonVersion;
 use super::marker::{Environment, Truth};
@@ -102,6 +103,30 @@ pub enum Finding {
         /// Who requires it.
         required_by: String,
     },
+    /// A constraint does not allow the version that is installed.
+    Constrained {
+        /// The distribution.
+        name: String,
+        /// Its version.
+        installed: String,
+        /// The versions allowed.
+        wanted: String,
+        /// The constraint's file and line.
+        by: String,
+        /// Its metadata.
+        location: PathBuf,
+    },
+    /// Not from the address that the requirement names.
+    OtherSource {
+        /// The distribution.
+        name: String,
+        /// The address.
+        wanted: String,
+        /// Where it is from.
+        found: String,
+        /// Who requires it.
+        required_by: String,
+    },
     /// Installed more than once in one folder, in different versions: which of them Python sees
     /// hangs on the order of the directory.
     Shadowed {
@@ -141,6 +166,13 @@ impl fmt::Display for Finding {
                 "{name} (required by {required_by}) is broken: {}: {problem}",
                 location.display()
             ),
+            Finding::Constrained { name, installed, wanted, by, .. } => {
+                write!(out, "{name} is {installed}, but {by} allows {name}{wanted} only")
+            }
+            Finding::OtherSource { name, wanted, found, required_by } => write!(
+                out,
+                "{name} is required from {wanted} (by {required_by}), and was installed from {found}"
+            ),
             Finding::Shadowed { name, used, others } => {
                 write!(out, "{name} is installed more than once: {} beside", used.display())?;
                 others.iter().try_for_each(|other| write!(out, " {}", other.display()))
@@ -156,6 +188,32 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// Every distribution that was reached, by normalized name.
     pub reached: Vec<Distribution>,
+}
+
+/// Checks what is installed against constraints (pip's `-c`): they ask for nothing by themselves.
+pub fn constrained(
+    installed: &Installed,
+    environment: &Environment,
+    constraints: &[Wanted],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for Wanted { requirement, required_by } in constraints {
+        let applies = requirement
+            .marker
+            .as_ref()
+            .is_none_or(|marker| marker.evaluate(environment, "") == Truth::True);
+        let Ok(Some(found)) = installed.find(&requirement.normalized()) else { continue };
+        if applies && !requirement.specifiers.contains(&found.version) {
+            findings.push(Finding::Constrained {
+                name: found.name,
+                installed: found.version,
+                wanted: requirement.specifiers.to_string(),
+                by: required_by.clone(),
+                location: found.location,
+            });
+        }
+    }
+    findings
 }
 
 /// Checks `wanted` against what is installed.
@@ -279,6 +337,16 @@ impl Check<'_> {
                         location: found.location.clone(),
                     });
                 }
+                if let Some(url) = &requirement.url
+                    && let Some(found_at) = self.other_source(found, url)
+                {
+                    self.findings.push(Finding::OtherSource {
+                        name: found.name.clone(),
+                        wanted: url.clone(),
+                        found: found_at,
+                        required_by: required_by.clone(),
+                    });
+                }
                 for extra in &requirement.extras {
                     let offered = |one: &String| normalize(one) == normalize(extra);
                     if !found.provides_extra.iter().any(offered) {
@@ -308,6 +376,14 @@ impl Check<'_> {
                 });
                 false
             }
+        }
+    }
+
+    /// Where a distribution is from, if that is not the wanted address.
+    fn other_source(&self, found: &Distribution, wanted: &str) -> Option<String> {
+        match self.installed.read_beside(found, "direct_url.json", direct_url::LARGEST) {
+            Ok(bytes) => direct_url::compare(wanted, &bytes).err(),
+            Err(_) => Some("an index".to_owned()),
         }
     }
 
@@ -471,6 +547,40 @@ mod tests {
         );
         assert!(matches!(&outcome.findings[2], Finding::Unparsable { of, .. } if of == "odd 1"));
         assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn an_address_is_compared_with_where_the_distribution_is_from() {
+        let tree = Tree::new("source");
+        tree.distribution(SITE, "x", "1", "");
+        tree.distribution(SITE, "y", "1", "");
+        tree.file("/site/x-1.dist-info/direct_url.json", "{\"url\": \"https://h/x-1.whl\"}");
+        let wanted = ["x @ https://h/x-1.whl", "x @ https://h/x-2.whl", "y @ https://h/y.whl"];
+        assert_eq!(
+            lines(&run(&tree, &wanted, Depth::Direct)),
+            [
+                "x is required from https://h/x-2.whl (by list), and was installed from https://h/x-1.whl",
+                "y is required from https://h/y.whl (by list), and was installed from an index",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_constraint_counts_for_what_is_installed_only() {
+        let tree = Tree::new("constraint");
+        tree.distribution(SITE, "six", "2.0", "");
+        let installed = Installed::list(&tree.root(), &paths(&[SITE]));
+        let constraints: Vec<Wanted> = ["six<2", "gone<1", "six<1; os_name == 'nt'", "six>=2"]
+            .iter()
+            .map(|text| Wanted {
+                requirement: Requirement::parse(text).unwrap(),
+                required_by: "limits.txt:1".into(),
+            })
+            .collect();
+        let environment = Environment { os_name: vec!["posix".into()], ..Environment::default() };
+        let found = constrained(&installed, &environment, &constraints);
+        let texts: Vec<String> = found.iter().map(Finding::to_string).collect();
+        assert_eq!(texts, ["six is 2.0, but limits.txt:1 allows six<2 only"]);
     }
 
     #[test]

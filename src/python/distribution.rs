@@ -36,6 +36,15 @@ pub struct Distribution {
     pub shadowed: Vec<Shadowed>,
 }
 
+impl Distribution {
+    /// Whether it came in a package of Debian or a descendant: those have folders of their own and
+    /// no INSTALLER, which pip and its like write (PEP 376). Such a package moves scripts, strips
+    /// libraries and patches files after RECORD was written; `dpkg --verify` is who knows.
+    pub fn is_debians(&self, root: &Root) -> bool {
+        self.folder.ends_with("dist-packages") && !root.exists(&self.location.join("INSTALLER"))
+    }
+}
+
 /// A distribution that another of its name hides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadowed {
@@ -149,6 +158,16 @@ impl Installed {
             }
         }
         (found, broken)
+    }
+
+    /// Reads a file of a distribution's metadata.
+    pub(crate) fn read_beside(
+        &self,
+        distribution: &Distribution,
+        name: &str,
+        limit: u64,
+    ) -> std::io::Result<Vec<u8>> {
+        self.root.read(&distribution.location.join(name), limit)
     }
 
     fn first_readable(

@@ -19,9 +19,11 @@ pub enum EntryModule {
     Unknown,
 }
 
-/// Looks for the module `name`, as after `-m`, from the folder the workload starts in.
-pub fn find(root: &Root, python: &Interpreter, start: &Path, name: &str) -> EntryModule {
-    let mut folders = vec![start.to_owned(), python.library.clone()];
+/// Looks for the module `name`, as after `-m`, from the folder the workload starts in, if that is
+/// known and on the path.
+pub fn find(root: &Root, python: &Interpreter, start: Option<&Path>, name: &str) -> EntryModule {
+    let mut folders: Vec<PathBuf> = start.map(Path::to_owned).into_iter().collect();
+    folders.push(python.library.clone());
     folders.extend(python.site.folders.iter().cloned());
     let mut parts = name.split('.').peekable();
     while let Some(part) = parts.next() {
@@ -100,7 +102,7 @@ mod tests {
         let root = tree.root();
         let search = Search { path: OsStr::new("/usr/local/bin"), ..Search::default() };
         let python = interpreter::find(&root, &search).unwrap();
-        let run = |name| find(&root, &python, Path::new("/app"), name);
+        let run = |name| find(&root, &python, Some(Path::new("/app")), name);
         let at = |path: &str| EntryModule::Runs(path.into());
         assert_eq!(run("good"), at(&format!("{site}/good/__main__.py")));
         assert_eq!(run("good.sub"), at(&format!("{site}/good/sub/__main__.pyc")));
@@ -114,6 +116,6 @@ mod tests {
         }
         tree.file(&format!("{site}/hook.pth"), "import finder\n");
         let python = interpreter::find(&root, &search).unwrap();
-        assert_eq!(find(&root, &python, Path::new("/app"), "gone"), EntryModule::Unknown);
+        assert_eq!(find(&root, &python, Some(Path::new("/app")), "gone"), EntryModule::Unknown);
     }
 }

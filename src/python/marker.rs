@@ -286,6 +286,9 @@ fn operand(scan: &mut Scan<'_>) -> Result<Operand, SyntaxError> {
         let open = scan.error("this quoted text does not end");
         scan.take(quote);
         let text = scan.take_while(|letter| !quote.contains(letter));
+        if text.contains('\\') {
+            return Err(SyntaxError { problem: "quoted text has no backslash".into(), ..open });
+        }
         return if scan.take(quote) { Ok(Operand::Literal(text.to_owned())) } else { Err(open) };
     }
     Err(scan.error("a marker variable or quoted text was expected"))
@@ -305,7 +308,10 @@ fn evaluate(node: &Node, environment: &Environment, extra: &str) -> Truth {
         Node::Compare(Operand::Literal(text), relation, Operand::Variable(variable)) => {
             compare(*variable, *relation, text, Side::Right, environment, extra)
         }
-        // Two texts or two variables: the standard gives that no meaning.
+        Node::Compare(Operand::Variable(left), relation, Operand::Variable(right)) => {
+            compare_variables(*left, *relation, *right, environment, extra)
+        }
+        // Two texts: the standard gives that no meaning.
         Node::Compare(..) => Truth::Unknown,
     }
 }
@@ -340,6 +346,32 @@ fn compare(
             return Truth::Unknown;
         }
         truth = Some(here);
+    }
+    truth.unwrap_or(Truth::Unknown)
+}
+
+/// Two variables, as packaging has it: the left one decides how they are compared.
+fn compare_variables(
+    left: Variable,
+    relation: Relation,
+    right: Variable,
+    environment: &Environment,
+    extra: &str,
+) -> Truth {
+    let extra = [extra.to_owned()];
+    let values = |variable| match variable {
+        Variable::Extra => extra.as_slice(),
+        variable => environment.values(variable),
+    };
+    let mut truth = None;
+    for right in values(right) {
+        for left_value in values(left) {
+            let here = relate(left_value, relation, right, left.is_version());
+            if truth.is_some_and(|before| before != here) {
+                return Truth::Unknown;
+            }
+            truth = Some(here);
+        }
     }
     truth.unwrap_or(Truth::Unknown)
 }

@@ -4,9 +4,11 @@
 //! looks for packages, [`distribution::Installed`] lists what is there, [`requirement_file`] and
 //! [`requirement`] read what is wanted, and [`closure::check`] compares the two. [`record`],
 //! [`wheel_tag`] and [`extension`] look at what a distribution brought along, and
-//! [`entry_module`] at whether `python -m` would find the workload.
+//! [`entry_module`] at whether `python -m` would find the workload; [`content`] compares hashes.
 
 pub mod closure;
+pub mod content;
+pub mod direct_url;
 pub mod distribution;
 pub mod entry_module;
 pub mod extension;
@@ -14,6 +16,7 @@ pub mod interpreter;
 pub mod marker;
 pub mod metadata;
 pub mod name;
+pub mod pyproject;
 pub mod pyvenv;
 pub mod record;
 pub mod requirement;

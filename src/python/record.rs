@@ -1,10 +1,14 @@
 //! RECORD, the list of the files that a distribution was installed with (PEP 376, PEP 427):
 //! which of them are gone or have another size, and which are native code.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::distribution::Distribution;
 use crate::platform::Root;
@@ -14,71 +18,83 @@ const LARGEST_RECORD: u64 = 64 << 20;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordEntry {
+pub struct RecordEntry<'a> {
     /// Relative to the site folder; may climb with `..`, or be absolute.
-    pub path: String,
+    pub path: Cow<'a, str>,
     /// As written: `sha256=` and base64. RECORD itself and compiled files have none.
-    pub hash: Option<String>,
+    pub hash: Option<Cow<'a, str>>,
     /// In bytes.
     pub size: Option<u64>,
 }
 
 /// Reads the lines of a RECORD; a line without a path is passed over.
-pub fn entries(text: &str) -> impl Iterator<Item = RecordEntry> + '_ {
+pub fn entries(text: &str) -> impl Iterator<Item = RecordEntry<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         while !rest.is_empty() {
-            let fields = row(&mut rest);
-            let mut fields = fields.into_iter();
-            let path = fields.next().unwrap_or_default();
+            let [path, hash, size] = row(&mut rest);
             if path.is_empty() {
                 continue;
             }
-            let hash = fields.next().filter(|hash| !hash.is_empty());
-            let size = fields.next().and_then(|size| size.parse().ok());
-            return Some(RecordEntry { path, hash, size });
+            let hash = Some(hash).filter(|hash| !hash.is_empty());
+            return Some(RecordEntry { path, hash, size: size.parse().ok() });
         }
         None
     })
 }
 
-/// Takes one row of comma-separated values: fields may be quoted, `""` is a quote.
-fn row(rest: &mut &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
+/// Takes one row of comma-separated values, its first three fields; a quote anywhere makes it
+/// the slow way.
+fn row<'a>(rest: &mut &'a str) -> [Cow<'a, str>; 3] {
+    let end = rest.find('\n').unwrap_or(rest.len());
+    let line = rest.get(..end).unwrap_or_default();
+    if line.contains('"') {
+        return quoted_row(rest).map(Cow::Owned);
+    }
+    *rest = rest.get(end + 1..).unwrap_or_default();
+    let mut fields = line.trim_end_matches('\r').split(',').map(Cow::Borrowed);
+    [(); 3].map(|()| fields.next().unwrap_or_default())
+}
+
+/// A row in which fields may be quoted, over line breaks too; `""` is a quote.
+fn quoted_row(rest: &mut &str) -> [String; 3] {
+    let mut fields = [const { String::new() }; 3];
+    let mut at_field = 0;
     let mut quoted = false;
     let mut letters = rest.char_indices().peekable();
     let mut end = rest.len();
     while let Some((at, letter)) = letters.next() {
+        let mut push = |letter| {
+            if let Some(field) = fields.get_mut(at_field) {
+                field.push(letter);
+            }
+        };
         match letter {
             '"' if quoted && letters.peek().is_some_and(|&(_, next)| next == '"') => {
                 letters.next();
-                push(&mut fields, '"');
+                push('"');
             }
             '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
+            ',' if !quoted => at_field += 1,
             '\n' if !quoted => {
                 end = at + 1;
                 break;
             }
             '\r' if !quoted => {}
-            letter => push(&mut fields, letter),
+            letter => push(letter),
         }
     }
     *rest = rest.get(end..).unwrap_or("");
     fields
 }
 
-fn push(fields: &mut [String], letter: char) {
-    if let Some(field) = fields.last_mut() {
-        field.push(letter);
-    }
-}
-
-/// Reads the RECORD of a distribution. One without it, as distribution packages make, is an
-/// error of kind `NotFound`.
-pub fn read(root: &Root, distribution: &Distribution) -> io::Result<Vec<RecordEntry>> {
+/// Reads the RECORD of a distribution, whose lines are [`entries`]. One without it, as
+/// distribution packages make, is an error of kind `NotFound`.
+pub fn read(root: &Root, distribution: &Distribution) -> io::Result<String> {
     let bytes = root.read(&distribution.location.join("RECORD"), LARGEST_RECORD)?;
-    Ok(entries(&String::from_utf8_lossy(&bytes)).collect())
+    // Kept in place where it is UTF-8 text, as it should be.
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// A file that is not as RECORD has it.
@@ -88,6 +104,9 @@ pub enum Difference {
     Missing {
         /// Inside the root.
         path: PathBuf,
+        /// Whether it was to lie outside of the site folder, as scripts do. What is there depends
+        /// on the kind of installation: `pip --target` puts scripts elsewhere than it records.
+        is_outside: bool,
     },
     /// Of another size.
     Resized {
@@ -110,37 +129,65 @@ pub enum Difference {
 pub fn missing_or_resized(
     root: &Root,
     distribution: &Distribution,
-    entries: &[RecordEntry],
+    entries: &[RecordEntry<'_>],
 ) -> Vec<Difference> {
-    let mut folders = BTreeMap::new();
-    entries
-        .iter()
-        .filter(|entry| !entry.path.ends_with(".pyc"))
-        .filter_map(|entry| {
-            let path = distribution.folder.join(&entry.path);
-            difference(root, &mut folders, path, entry.size)
-        })
-        .collect()
+    let mut files = Files::of(root, &distribution.folder);
+    let counting = entries.iter().filter(|entry| !entry.path.ends_with(".pyc"));
+    counting.filter_map(|entry| files.difference(entry)).collect()
 }
 
-fn difference(
-    root: &Root,
-    folders: &mut BTreeMap<PathBuf, Option<PathBuf>>,
-    path: PathBuf,
-    recorded: Option<u64>,
-) -> Option<Difference> {
-    let Some(meta) = look(root, folders, &path) else {
-        return Some(Difference::Missing { path });
-    };
-    if !meta.is_file() {
-        return Some(Difference::NotAFile { path });
+/// The files of one site folder, looked at with as few calls as there can be.
+struct Files<'a> {
+    root: &'a Root,
+    folder: &'a Path,
+    /// The site folder itself, in this process's own root: the kernel begins there.
+    open: Option<OwnedFd>,
+    /// In another root, folders with their links followed: there are thousands of files in a few.
+    folders: BTreeMap<PathBuf, Option<PathBuf>>,
+}
+
+impl<'a> Files<'a> {
+    fn of(root: &'a Root, folder: &'a Path) -> Files<'a> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = match root.is_host() {
+            true => rustix::fs::open(folder, flags, Mode::empty()).ok(),
+            false => None,
+        };
+        Files { root, folder, open, folders: BTreeMap::new() }
     }
-    let (recorded, found) = (recorded?, meta.len());
-    (recorded != found).then_some(Difference::Resized { path, recorded, found })
+
+    fn difference(&mut self, entry: &RecordEntry<'_>) -> Option<Difference> {
+        let path = || self.folder.join(&*entry.path);
+        self.root.note_with(path);
+        let looked = match &self.open {
+            Some(open) => {
+                let stat = rustix::fs::statat(open, &*entry.path, AtFlags::empty()).ok();
+                stat.map(|stat| {
+                    let plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+                    (plain, u64::try_from(stat.st_size).unwrap_or_default())
+                })
+            }
+            None => {
+                look(self.root, &mut self.folders, &path()).map(|meta| (meta.is_file(), meta.len()))
+            }
+        };
+        let path = || self.folder.join(&*entry.path);
+        let (plain, found) = match looked {
+            None => {
+                let is_outside = entry.path.starts_with("../") || !path().starts_with(self.folder);
+                return Some(Difference::Missing { path: path(), is_outside });
+            }
+            Some(looked) => looked,
+        };
+        if !plain {
+            return Some(Difference::NotAFile { path: path() });
+        }
+        let recorded = entry.size?;
+        (recorded != found).then(|| Difference::Resized { path: path(), recorded, found })
+    }
 }
 
-/// The file behind `path`. Each folder is resolved once, since a distribution has thousands of
-/// files in a few of them.
+/// The file behind `path` in a root that is not this process's own.
 fn look(
     root: &Root,
     folders: &mut BTreeMap<PathBuf, Option<PathBuf>>,
@@ -165,16 +212,18 @@ pub struct NativeFile {
 }
 
 /// The native files of a distribution: `*.so`, and what is bundled in `*.libs/` (auditwheel).
-pub fn native_files(distribution: &Distribution, entries: &[RecordEntry]) -> Vec<NativeFile> {
+pub fn native_files(distribution: &Distribution, entries: &[RecordEntry<'_>]) -> Vec<NativeFile> {
     entries
         .iter()
         .filter_map(|entry| {
             let (folders, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
             let plain = name.ends_with(".so");
-            let bundled = folders.split('/').any(|part| part.ends_with(".libs") || part == ".libs");
-            let native = plain || numbered(name);
-            native.then(|| NativeFile {
-                path: distribution.folder.join(&entry.path),
+            if !plain && !numbered(name) {
+                return None;
+            }
+            let bundled = folders.split('/').any(|part| part.ends_with(".libs"));
+            Some(NativeFile {
+                path: distribution.folder.join(&*entry.path),
                 is_module: plain && !bundled,
             })
         })
@@ -183,9 +232,13 @@ pub fn native_files(distribution: &Distribution, entries: &[RecordEntry]) -> Vec
 
 /// `libz.so.1`, `libz-1a2b.so.1.2.13`.
 fn numbered(name: &str) -> bool {
-    name.rsplit_once(".so.").is_some_and(|(_, number)| {
-        number.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-    })
+    // Asked of every file that is installed: most answers need one look.
+    name.ends_with(|last: char| last.is_ascii_digit())
+        && name.rsplit_once(".so.").is_some_and(|(_, number)| {
+            number
+                .split('.')
+                .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+        })
 }
 
 #[cfg(test)]
@@ -195,7 +248,7 @@ mod tests {
     use crate::python::tree::{Tree, paths};
     use proptest::prelude::*;
 
-    fn entry(path: &str, size: Option<u64>) -> RecordEntry {
+    fn entry(path: &str, size: Option<u64>) -> RecordEntry<'_> {
         RecordEntry { path: path.into(), hash: None, size }
     }
 
@@ -209,7 +262,7 @@ mod tests {
         );
         assert_eq!(read[1], entry("with,\"comma\"\n.txt", None));
         assert_eq!(read[2], entry("RECORD", None));
-        assert_eq!((read[3].path.as_str(), read[3].size), ("last", None));
+        assert_eq!((&*read[3].path, read[3].size), ("last", None));
         assert_eq!(read.len(), 4);
     }
 
@@ -227,21 +280,26 @@ mod tests {
         tree.file(
             &format!("{site}/x-1.dist-info/RECORD"),
             "x/good.py,,5\nx/short.py,,5\nx/gone.py,,1\nx/c.pyc,,9\nx/folder.py,,1\n../../../bin/x,,3\n\
-             x/linked.py,,3\nx/dangling.py,,1\nno/such/folder.so,,1\nx/unsized.py,,\n",
+             x/linked.py,,3\nx/dangling.py,,1\nno/such/folder.so,,1\nx/unsized.py,,\n\
+             ../../../bin/gone,,3\n/v/bin/none,,3\n",
         );
         let root = tree.root();
         let x = Installed::list(&root, &paths(&[site])).find("x").unwrap().unwrap();
-        let entries = read(&root, &x).unwrap();
+        let text = read(&root, &x).unwrap();
+        let entries: Vec<RecordEntry> = entries(&text).collect();
         let at = |path: &str| Path::new(site).join(path);
+        let missing = |path, is_outside| Difference::Missing { path: at(path), is_outside };
         assert_eq!(
             missing_or_resized(&root, &x, &entries),
             [
                 Difference::Resized { path: at("x/short.py"), recorded: 5, found: 1 },
-                Difference::Missing { path: at("x/gone.py") },
+                missing("x/gone.py", false),
                 Difference::NotAFile { path: at("x/folder.py") },
-                Difference::Missing { path: at("x/dangling.py") },
-                Difference::Missing { path: at("no/such/folder.so") },
-                Difference::Missing { path: at("x/unsized.py") },
+                missing("x/dangling.py", false),
+                missing("no/such/folder.so", false),
+                missing("x/unsized.py", false),
+                missing("../../../bin/gone", true),
+                missing("/v/bin/none", true),
             ]
         );
     }

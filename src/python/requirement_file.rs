@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::requirement::Requirement;
 use crate::platform::Root;
 
-const LARGEST_FILE: u64 = 4 << 20;
+pub(super) const LARGEST_FILE: u64 = 4 << 20;
 /// Files within files.
 const DEEPEST: usize = 16;
 const MOST_FILES: usize = 256;
@@ -50,6 +50,8 @@ pub struct RequirementList {
     pub requirements: Vec<(Requirement, Place)>,
     /// What must have these versions if it is installed (`-c`).
     pub constraints: Vec<(Requirement, Place)>,
+    /// The Python that a project requires (`pyproject.toml`).
+    pub requires_python: Option<(String, Place)>,
     /// Lines that are not checked, and why.
     pub notes: Vec<Remark>,
     /// Lines and files that cannot be read.

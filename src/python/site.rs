@@ -125,7 +125,7 @@ impl Site {
 fn is_debian(root: &Root, layout: &Layout<'_>) -> bool {
     let library = layout.base_prefix.join("lib").join(layout.library_name);
     match root.read(&library.join("site.py"), LARGEST_PTH) {
-        Ok(bytes) => bytes.windows(13).any(|window| window == b"dist-packages"),
+        Ok(bytes) => String::from_utf8_lossy(&bytes).contains("dist-packages"),
         Err(_) => {
             layout.base_prefix == Path::new("/usr")
                 && root.is_dir(Path::new("/usr/lib/python3/dist-packages"))

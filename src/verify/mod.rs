@@ -5,6 +5,7 @@
 pub mod binary;
 pub mod command;
 pub mod library;
+pub mod module;
 pub mod opencl;
 pub mod platform;
 pub mod python;
@@ -14,6 +15,7 @@ pub mod request;
 pub use report::{Check, Report, Status, Verdict};
 pub use request::Request;
 
+use crate::config::Severity;
 use crate::loader::{Conditions, Loader, Processor};
 use crate::platform::userland::root_arch;
 use crate::platform::{Arch, Uname, detect, kernel};
@@ -31,28 +33,38 @@ pub fn verify(request: &Request) -> Report {
         );
         return Report::new(platform, vec![check]);
     };
-    let mut checks = platform::check(request, &platform, arch);
+    let of_machine = platform::check(request, &platform, arch).into_iter();
+    let mut checks: Vec<Check> = of_machine.map(|check| check.looked_at(&request.root)).collect();
     checks.extend(self::checks(request, arch));
+    settle(&mut checks, &request.severities);
     Report::new(platform, checks)
 }
 
 fn checks(request: &Request, arch: Arch) -> Vec<Check> {
-    let loader = Loader::new(&request.root, arch, conditions(request, arch));
-    let mut checks: Vec<Check> = request
-        .libraries
-        .iter()
-        .map(|library| library::check(&loader, library, request.full))
-        .collect();
-    checks.extend(library::preloads(&loader, request.full));
-    if let Some(wanted) = &request.opencl {
-        checks.extend(opencl::check(&loader, wanted, &request.surroundings, request.full));
+    let root = &request.root;
+    let loader = Loader::new(root, arch, conditions(request, arch));
+    let mut checks: Vec<Check> = Vec::new();
+    for library in &request.libraries {
+        checks.push(library::check(&loader, library, request.full).looked_at(root));
     }
-    checks.extend(request.binaries.iter().map(|wanted| binary::check(request, wanted, &loader)));
+    // One look answers all of them; the first has its paths.
+    let preloads = library::preloads(&loader, request.full).into_iter();
+    checks.extend(preloads.map(|check| check.looked_at(root)));
+    if let Some(wanted) = &request.opencl {
+        let found = opencl::check(&loader, wanted, &request.surroundings, request.full).into_iter();
+        checks.extend(found.map(|check| check.looked_at(root)));
+    }
+    for wanted in &request.binaries {
+        checks.push(binary::check(request, wanted, &loader).looked_at(root));
+    }
     if let Some(python) = &request.python {
         checks.extend(python::check(request, python, &loader));
     }
     if let Some(command) = &request.command {
-        checks.push(command::check(request, command, &loader));
+        checks.push(command::check(request, command, &loader).looked_at(root));
+    }
+    if let Some(command) = request.command.as_ref().or(request.workload.as_ref()) {
+        checks.extend(module::of_command(request, command).map(|check| check.looked_at(root)));
     }
     checks
 }
@@ -67,5 +79,46 @@ pub fn conditions(request: &Request, arch: Arch) -> Conditions {
         working_folder: std::env::current_dir().ok().filter(|_| request.root.is_host()),
         processor: request.processor.clone().unwrap_or_else(|| Processor::of_this_machine(arch)),
         page_size: request.page_size.or_else(|| here.then(kernel::page_size)),
+    }
+}
+
+/// Lays the severities of single checks over those of the parts.
+fn settle(checks: &mut Vec<Check>, severities: &[(String, Severity)]) {
+    for (id, severity) in severities {
+        if *severity == Severity::Off {
+            checks.retain(|check| check.id != id);
+            continue;
+        }
+        let wrong = |check: &&mut Check| {
+            check.id == id && matches!(check.status, Status::Fail | Status::Warn)
+        };
+        for check in checks.iter_mut().filter(wrong) {
+            check.status = request::failure(*severity);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_severity_of_a_check_is_stronger_than_that_of_its_part() {
+        let check = |id, status| Check::new(id, status, "x", "y");
+        let mut checks = vec![
+            check("dist.shadowed", Status::Warn),
+            check("dist.missing", Status::Fail),
+            check("dist.version", Status::Pass),
+            check("record.size", Status::Fail),
+        ];
+        let severities = [
+            ("dist.shadowed", Severity::Required),
+            ("dist.missing", Severity::Optional),
+            ("dist.version", Severity::Required),
+            ("record.size", Severity::Off),
+        ];
+        settle(&mut checks, &severities.map(|(id, severity)| (id.to_owned(), severity)));
+        let statuses: Vec<Status> = checks.iter().map(|check| check.status).collect();
+        assert_eq!(statuses, [Status::Fail, Status::Warn, Status::Pass]);
     }
 }

@@ -1,22 +1,27 @@
 //! Python: the interpreter that would run, its version, and the distributions it would find;
 //! in the full form also what these require and brought along.
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::report::{Check, Status};
 use super::request::{PythonCheck, Request, failure};
-use crate::elf;
-use crate::loader::{Closure, Libc, Loader};
+use super::{library, module};
+use crate::loader::{Closure, Libc, Loader, Problem};
 use crate::platform::Root;
 use crate::python::closure::{self, Depth, Finding, Wanted, supports};
+use crate::python::content::{self, Content, Expected};
 use crate::python::distribution::{Distribution, Installed};
 use crate::python::interpreter::{self, Interpreter, Search};
 use crate::python::marker::Truth;
-use crate::python::record::{self, Difference, RecordEntry};
+use crate::python::name::normalize;
+use crate::python::record::{self, Difference, NativeFile, RecordEntry};
 use crate::python::requirement::Requirement;
+use crate::python::requirement_file::{Place, RequirementList};
 use crate::python::version::Specifiers;
 use crate::python::wheel_tag::{self, Runtime};
-use crate::python::{extension, requirement_file};
+use crate::python::{extension, pyproject, requirement_file};
 
 /// As many problems as one distribution's check lists.
 const MOST_EVIDENCE: usize = 12;
@@ -26,33 +31,63 @@ const LARGEST_WHEEL: u64 = 1 << 20;
 /// Checks one Python.
 pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Check> {
     let failed = failure(python.severity);
-    let found = match find(request, python) {
+    let root = &request.root;
+    let found = match find(request, python.interpreter.as_deref()) {
         Ok(found) => found,
         Err(error) => {
             let subject = python.interpreter.clone().unwrap_or_else(|| "python3".to_owned());
             let check = Check::new("python.missing", failed, subject, error.to_string());
-            return vec![check.remedy(error.remedy())];
+            return vec![check.remedy(error.remedy()).looked_at(root)];
         }
     };
-    let mut checks = vec![version(&found, python, failed), machine(&found, loader, failed)];
-    let wanted = wanted(python, failed, &mut checks);
-    let installed = Installed::list(&request.root, &found.site.folders);
+    let mut checks = vec![
+        version(&found, python, failed).looked_at(root),
+        machine(&found, loader, failed).looked_at(root),
+    ];
+    for name in &python.modules {
+        checks.push(module::named(request, &found, name, failed).looked_at(root));
+    }
+    let lists = wanted(python, &found, failed, &mut checks);
+    let installed = Installed::list(root, &found.site.folders);
     let depth = if request.full { Depth::Transitive } else { Depth::Direct };
-    let outcome = closure::check(&installed, &found.version, &found.environment(), &wanted, depth);
-    checks.extend(outcome.findings.iter().map(|finding| judged(finding, failed)));
-    checks.extend(satisfied(&wanted, &outcome));
+    let environment = found.environment();
+    let outcome = closure::check(&installed, &found.version, &environment, &lists.wanted, depth);
+    let constrained = closure::constrained(&installed, &environment, &lists.constraints);
+    let first = checks.len();
+    let findings = outcome.findings.iter().chain(&constrained);
+    checks.extend(findings.map(|finding| judged(finding, failed)));
+    checks.extend(satisfied(&lists.wanted, &outcome));
+    // One look through the metadata answers all of them.
+    if let Some(check) = checks.get_mut(first) {
+        *check = std::mem::replace(check, Check::new("", failed, "", "")).looked_at(root);
+    }
+    for (distribution, library) in &python.loads {
+        let name = normalize(distribution);
+        if outcome.reached.iter().any(|reached| reached.normalized == name) {
+            checks.push(library::check(loader, library, request.full).looked_at(root));
+        }
+    }
     if request.full {
-        let files = Files::new(&request.root, &found, loader, failed);
-        checks.extend(outcome.reached.iter().map(|distribution| files.check(distribution)));
+        let files = Files::new(root, &found, loader, failed);
+        for (index, distribution) in outcome.reached.iter().enumerate() {
+            checks.extend(files.check(distribution, request.hashes.then_some(index)));
+        }
+        if request.hashes {
+            checks.extend(files.contents(&outcome.reached));
+        }
     }
     checks
 }
 
-fn find(request: &Request, python: &PythonCheck) -> Result<Interpreter, interpreter::PythonError> {
+/// The interpreter that would run: one that is named, or the first of PATH.
+pub(super) fn find(
+    request: &Request,
+    named: Option<&str>,
+) -> Result<Interpreter, interpreter::PythonError> {
     let around = &request.surroundings;
     let search = Search {
         path: around.search_path(),
-        named: python.interpreter.as_deref(),
+        named,
         virtual_env: around.virtual_env.as_deref(),
         python_path: around.python_path.as_deref(),
         home: around.home.as_deref(),
@@ -62,22 +97,28 @@ fn find(request: &Request, python: &PythonCheck) -> Result<Interpreter, interpre
 }
 
 fn version(found: &Interpreter, python: &PythonCheck, failed: Status) -> Check {
+    let asked = python.requires.as_deref().map(|requires| (requires, "the profile's requires"));
+    version_is(found, asked, failed)
+}
+
+/// The interpreter's version, against specifiers and who has them.
+fn version_is(found: &Interpreter, asked: Option<(&str, &str)>, failed: Status) -> Check {
     let subject = found.path.display().to_string();
     let about = format!("Python {} ({})", found.version, found.version_source);
-    let Some(requires) = &python.requires else {
+    let Some((requires, whose)) = asked else {
         return Check::new("python.version", Status::Pass, subject, about);
     };
     let specifiers = match Specifiers::parse(requires) {
         Ok(specifiers) => specifiers,
         Err(error) => {
-            let message = format!("the profile's requires = {requires:?} is not PEP 440: {error}");
+            let message = format!("{whose} = {requires:?} is not PEP 440: {error}");
             return Check::new("requirement.invalid", failed, subject, message);
         }
     };
     match supports(&specifiers, &found.version) {
         Truth::True => Check::new("python.version", Status::Pass, subject, about),
         Truth::False => {
-            let message = format!("Python {} is not {requires}", found.version);
+            let message = format!("Python {} is not {requires}, as {whose} has it", found.version);
             Check::new("python.version", failed, subject, message)
                 .remedy(format!("build the image on a Python {requires}"))
                 .evidence(vec![format!("version from {}", found.version_source)])
@@ -107,13 +148,26 @@ fn machine(found: &Interpreter, loader: &Loader, failed: Status) -> Check {
     }
 }
 
+/// What is asked for.
+#[derive(Default)]
+struct Lists {
+    wanted: Vec<Wanted>,
+    constraints: Vec<Wanted>,
+}
+
 /// The requirements of the profile and of the files; what cannot be read becomes a check.
-fn wanted(python: &PythonCheck, failed: Status, checks: &mut Vec<Check>) -> Vec<Wanted> {
-    let mut wanted = Vec::new();
+fn wanted(
+    python: &PythonCheck,
+    found: &Interpreter,
+    failed: Status,
+    checks: &mut Vec<Check>,
+) -> Lists {
+    let mut lists = Lists::default();
     for text in &python.requirements {
         match Requirement::parse(text) {
             Ok(requirement) => {
-                wanted.push(Wanted { requirement, required_by: "the profile".to_owned() });
+                let required_by = "the profile".to_owned();
+                lists.wanted.push(Wanted { requirement, required_by });
             }
             Err(error) => {
                 let message = format!("not a requirement (PEP 508): {error}");
@@ -121,9 +175,12 @@ fn wanted(python: &PythonCheck, failed: Status, checks: &mut Vec<Check>) -> Vec<
             }
         }
     }
+    let with_place = |(requirement, place): (Requirement, Place)| Wanted {
+        requirement,
+        required_by: place.to_string(),
+    };
     for file in &python.files {
-        let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-        let list = requirement_file::read(&Root::host(), &path);
+        let list = read_list(file);
         for remark in &list.errors {
             let subject = remark.place.to_string();
             checks.push(Check::new("requirement.invalid", failed, subject, remark.text.clone()));
@@ -132,11 +189,23 @@ fn wanted(python: &PythonCheck, failed: Status, checks: &mut Vec<Check>) -> Vec<
             let subject = remark.place.to_string();
             checks.push(Check::new("requirement.note", Status::Skip, subject, remark.text.clone()));
         }
-        for (requirement, place) in list.requirements {
-            wanted.push(Wanted { requirement, required_by: place.to_string() });
+        if let Some((requires, place)) = &list.requires_python {
+            let whose = format!("requires-python in {place}");
+            checks.push(version_is(found, Some((requires, &whose)), failed));
         }
+        lists.wanted.extend(list.requirements.into_iter().map(with_place));
+        lists.constraints.extend(list.constraints.into_iter().map(with_place));
     }
-    wanted
+    lists
+}
+
+/// A requirements file, or a project. It is on this machine, whatever the root is.
+fn read_list(file: &Path) -> RequirementList {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match pyproject::split(file) {
+        Some((path, extras)) => pyproject::read(&Root::host(), &absolute(&path), &extras),
+        None => requirement_file::read(&Root::host(), &absolute(file)),
+    }
 }
 
 /// A finding as a check. What is odd without being wrong is a warning.
@@ -170,6 +239,16 @@ fn judged(finding: &Finding, failed: Status) -> Check {
                 .remedy(format!("pip install --force-reinstall {name} when the image is built"))
                 .evidence(vec![location.display().to_string()])
         }
+        Finding::Constrained { name, wanted, location, .. } => {
+            Check::new("dist.constraint", failed, name.clone(), message)
+                .remedy(format!("pip install '{name}{wanted}' when the image is built"))
+                .evidence(vec![location.display().to_string()])
+        }
+        Finding::OtherSource { name, wanted, .. } => {
+            Check::new("dist.source", Status::Warn, name.clone(), message).remedy(format!(
+                "pip install --force-reinstall '{name} @ {wanted}' when the image is built"
+            ))
+        }
         Finding::Shadowed { name, others, .. } => {
             Check::new("dist.shadowed", Status::Warn, name.clone(), message)
                 .evidence(others.iter().map(|other| other.display().to_string()).collect())
@@ -201,6 +280,20 @@ fn satisfied(wanted: &[Wanted], outcome: &closure::Outcome) -> Vec<Check> {
     checks
 }
 
+/// What is wrong with a distribution's files.
+struct Trouble {
+    id: &'static str,
+    /// Whether it says nothing about the distribution's fitness: a warning at most.
+    is_harmless: bool,
+    text: String,
+}
+
+impl Trouble {
+    fn new(id: &'static str, text: String) -> Trouble {
+        Trouble { id, is_harmless: false, text }
+    }
+}
+
 /// What distributions brought along, against the interpreter and the platform.
 struct Files<'a> {
     root: &'a Root,
@@ -210,6 +303,8 @@ struct Files<'a> {
     program: Closure,
     runtime: Runtime,
     failed: Status,
+    /// Files whose contents are to be compared, with the index of their distribution.
+    hashed: RefCell<Vec<(usize, PathBuf, Expected)>>,
 }
 
 impl<'a> Files<'a> {
@@ -230,119 +325,184 @@ impl<'a> Files<'a> {
             program: loader.closure(&interpreter.real_path, None),
             runtime: Runtime::of(interpreter, libc),
             failed,
+            hashed: RefCell::default(),
         }
     }
 
-    /// One check for one distribution: its first problem, and the others as evidence.
-    fn check(&self, distribution: &Distribution) -> Check {
+    /// A check for each kind of trouble that a distribution has, or one that there is none.
+    fn check(&self, distribution: &Distribution, hash_as: Option<usize>) -> Vec<Check> {
         let subject = distribution.name.clone();
-        let entries = match record::read(self.root, distribution) {
-            Ok(entries) => entries,
+        let text = match record::read(self.root, distribution) {
+            Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // Packages of a Linux distribution have no RECORD.
-                return Check::new("record.none", Status::Skip, subject, "has no RECORD to go by");
+                let message = "has no RECORD to go by";
+                return vec![Check::new("record.none", Status::Skip, subject, message)];
             }
             Err(error) => {
                 let message = format!("its RECORD cannot be read: {error}");
-                return Check::new("record.unreadable", self.failed, subject, message);
+                return vec![Check::new("record.unreadable", self.failed, subject, message)];
             }
         };
-        let mut problems = self.differences(distribution, &entries);
-        problems.extend(self.wheel(distribution));
-        problems.extend(self.native_files(distribution, &entries));
-        let Some((id, first)) = problems.first().cloned() else {
+        let entries: Vec<RecordEntry> = record::entries(&text).collect();
+        let mut troubles = self.differences(distribution, &entries);
+        let whole = troubles.is_empty();
+        troubles.extend(self.wheel(distribution));
+        troubles.extend(self.native_files(distribution, &entries));
+        if let Some(index) = hash_as {
+            self.note_hashes(index, distribution, &entries);
+        }
+        let mut checks = self.gathered(distribution, troubles);
+        if whole {
             let message = format!("{} files as recorded", entries.len());
-            return Check::new("record.missing", Status::Pass, subject, message);
-        };
-        let others = problems.into_iter().skip(1);
-        let evidence = others.take(MOST_EVIDENCE).map(|(_, text)| text).collect();
-        Check::new(id, self.failed, subject, first)
-            .remedy(format!(
-                "install {} {} for this platform when the image is built",
-                distribution.name, distribution.version
-            ))
-            .evidence(evidence)
+            checks.push(Check::new("record.missing", Status::Pass, subject, message));
+        }
+        if let Some(check) = checks.pop() {
+            checks.push(check.looked_at(self.root));
+        }
+        checks
     }
 
-    fn differences(
-        &self,
-        distribution: &Distribution,
-        entries: &[RecordEntry],
-    ) -> Vec<(&'static str, String)> {
-        let differences = record::missing_or_resized(self.root, distribution, entries);
-        differences
-            .iter()
-            .map(|difference| match difference {
-                Difference::Missing { path } => {
-                    ("record.missing", format!("{} is gone", path.display()))
-                }
-                Difference::Resized { path, recorded, found } => (
-                    "record.size",
-                    format!("{} has {found} bytes, installed were {recorded}", path.display()),
+    /// One check for each identifier and status: the first of its troubles, the others as
+    /// evidence.
+    fn gathered(&self, distribution: &Distribution, troubles: Vec<Trouble>) -> Vec<Check> {
+        let remedy = format!(
+            "install {} {} for this platform when the image is built",
+            distribution.name, distribution.version
+        );
+        let mut checks: Vec<Check> = Vec::new();
+        for Trouble { id, is_harmless, text } in troubles {
+            let status = if is_harmless { Status::Warn } else { self.failed };
+            match checks.iter_mut().find(|check| check.id == id && check.status == status) {
+                Some(check) if check.evidence.len() < MOST_EVIDENCE => check.evidence.push(text),
+                Some(_) => {}
+                None => checks.push(
+                    Check::new(id, status, distribution.name.clone(), text).remedy(remedy.clone()),
                 ),
-                Difference::NotAFile { path } => {
-                    ("record.missing", format!("{} is no regular file", path.display()))
-                }
-            })
-            .collect()
+            }
+        }
+        checks
     }
 
-    fn wheel(&self, distribution: &Distribution) -> Option<(&'static str, String)> {
+    fn note_hashes(&self, index: usize, distribution: &Distribution, entries: &[RecordEntry]) {
+        let mut hashed = self.hashed.borrow_mut();
+        for entry in entries {
+            let Some(digest) = entry.hash.as_deref().and_then(content::digest) else { continue };
+            let inside = distribution.folder.join(&*entry.path);
+            // What is gone or out of reach has been said.
+            if let Ok(path) = self.root.reach(&inside) {
+                hashed.push((index, inside, Expected { path, digest }));
+            }
+        }
+    }
+
+    /// Compares the contents of all files that [`Files::check`] has met.
+    fn contents(&self, reached: &[Distribution]) -> Vec<Check> {
+        let hashed = self.hashed.take();
+        let files: Vec<Expected> = hashed.iter().map(|(_, _, file)| file.clone()).collect();
+        let answers = content::compare(&files);
+        let same = answers.iter().filter(|answer| **answer == Content::Same).count();
+        let mut troubles: BTreeMap<usize, Vec<Trouble>> = BTreeMap::new();
+        for ((index, path_of, _), answer) in hashed.iter().zip(&answers) {
+            let path = path_of.display();
+            let text = match answer {
+                Content::Same => continue,
+                Content::Changed => format!("{path} has other contents than were installed"),
+                // A file that is gone has been said.
+                Content::Unreadable if !self.root.exists(path_of) => continue,
+                Content::Unreadable => format!("{path} cannot be read"),
+            };
+            let is_harmless = reached.get(*index).is_some_and(|one| one.is_debians(self.root));
+            let trouble = Trouble { id: "record.hash", is_harmless, text };
+            troubles.entry(*index).or_default().push(trouble);
+        }
+        let mut checks = Vec::new();
+        for (index, troubles) in troubles {
+            if let Some(distribution) = reached.get(index) {
+                checks.extend(self.gathered(distribution, troubles));
+            }
+        }
+        if checks.is_empty() {
+            let message = format!("the contents of {same} files are as recorded");
+            checks.push(Check::new("record.hash", Status::Pass, "installed files", message));
+        }
+        checks
+    }
+
+    fn differences(&self, distribution: &Distribution, entries: &[RecordEntry]) -> Vec<Trouble> {
+        let differences = record::missing_or_resized(self.root, distribution, entries);
+        if differences.is_empty() {
+            return Vec::new();
+        }
+        let is_debians = distribution.is_debians(self.root);
+        let trouble = |difference: &Difference| match difference {
+            Difference::Missing { path, is_outside } => Trouble {
+                id: "record.missing",
+                is_harmless: *is_outside || (is_debians && !is_imported(path)),
+                text: format!("{} is gone", path.display()),
+            },
+            Difference::Resized { path, recorded, found } => Trouble {
+                id: "record.size",
+                is_harmless: is_debians,
+                text: format!("{} has {found} bytes, installed were {recorded}", path.display()),
+            },
+            Difference::NotAFile { path } => {
+                Trouble::new("record.missing", format!("{} is no regular file", path.display()))
+            }
+        };
+        differences.iter().map(trouble).collect()
+    }
+
+    fn wheel(&self, distribution: &Distribution) -> Option<Trouble> {
         let bytes = self.root.read(&distribution.location.join("WHEEL"), LARGEST_WHEEL).ok()?;
         let tags = wheel_tag::tags(&String::from_utf8_lossy(&bytes));
         let problem = wheel_tag::problem(&tags, &self.runtime)?;
         let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
-        Some(("wheel.tag", format!("its wheel is {}: {}", tags.join(", "), misfit(problem))))
+        let text = format!("its wheel is {}: {}", tags.join(", "), misfit(problem));
+        Some(Trouble::new("wheel.tag", text))
     }
 
-    fn native_files(
-        &self,
-        distribution: &Distribution,
-        entries: &[RecordEntry],
-    ) -> Vec<(&'static str, String)> {
+    fn native_files(&self, distribution: &Distribution, entries: &[RecordEntry]) -> Vec<Trouble> {
         record::native_files(distribution, entries)
             .iter()
-            .filter_map(|file| {
-                if let Some(problem) = self.machine(&file.path) {
-                    return Some(problem);
-                }
-                let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-                if file.is_module
-                    && let Err(invisible) = extension::check(&name, self.interpreter)
-                {
-                    let path = file.path.display();
-                    let expected = invisible.expected.join(", ");
-                    let text = format!(
-                        "{path}: this interpreter does not look for {}, but for {expected}",
-                        invisible.suffix
-                    );
-                    return Some(("extension.suffix", text));
-                }
-                self.closure(&file.path)
-            })
+            .filter_map(|file| self.native_file(file))
             .collect()
     }
 
-    /// A file that is gone has been said already.
-    fn machine(&self, path: &Path) -> Option<(&'static str, String)> {
-        let file = self.root.open(path).ok()?;
-        match elf::identify(&file) {
-            Ok(identity) => {
-                let mismatch = identity.runs_on(self.loader.arch()).err()?;
-                Some(("elf.machine", format!("{} {mismatch}", path.display())))
+    fn native_file(&self, file: &NativeFile) -> Option<Trouble> {
+        let closure = self.loader.closure(&file.path, Some(&self.program));
+        let problem = closure.problems.iter().find(|problem| problem.is_fatal());
+        match problem {
+            Some(Problem::Mismatch { .. }) => {
+                return Some(Trouble::new("elf.machine", problem?.to_string()));
             }
-            Err(error) => Some(("elf.broken", format!("{} {error}", path.display()))),
+            Some(Problem::Unreadable { path, error }) if *path == file.path => {
+                // A file that is gone has been said already.
+                let gone = !self.root.exists(path);
+                let text = format!("{} {error}", path.display());
+                return (!gone).then(|| Trouble::new("elf.broken", text));
+            }
+            _ => {}
         }
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        if file.is_module
+            && let Err(invisible) = extension::check(&name, self.interpreter)
+        {
+            let path = file.path.display();
+            let expected = invisible.expected.join(", ");
+            let text = format!(
+                "{path}: this interpreter does not look for {}, but for {expected}",
+                invisible.suffix
+            );
+            return Some(Trouble::new("extension.suffix", text));
+        }
+        Some(Trouble::new("extension.closure", problem?.to_string()))
     }
+}
 
-    fn closure(&self, path: &Path) -> Option<(&'static str, String)> {
-        if !self.root.exists(path) {
-            return None;
-        }
-        let closure = self.loader.closure(path, Some(&self.program));
-        let problem = closure.problems.iter().find(|problem| problem.is_fatal())?;
-        Some(("extension.closure", problem.to_string()))
-    }
+/// Whether Python would import a file of this name.
+fn is_imported(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "py" || extension == "so")
 }
 
 /// What does not fit about a wheel's tags.

@@ -5,10 +5,13 @@ use std::fmt::{self, Write};
 
 use serde::Serialize;
 
-use crate::platform::Platform;
+use crate::config::catalogue::{self, Group};
+use crate::platform::{Platform, Root};
 
 /// The version of the report's shape.
 pub const SCHEMA: u32 = 1;
+/// As many checks of a group that are as they should be are listed without being asked for.
+const LONGEST_LIST: usize = 8;
 
 /// What the whole comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -53,6 +56,9 @@ pub struct Check {
     /// What it was found from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    /// Every path that was looked at for it, where that was asked for (`--verbose`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
 }
 
 impl Check {
@@ -70,6 +76,7 @@ impl Check {
             message: message.into(),
             remedy: None,
             evidence: Vec::new(),
+            paths: Vec::new(),
         }
     }
 
@@ -77,6 +84,18 @@ impl Check {
     pub fn remedy(mut self, remedy: impl Into<String>) -> Check {
         self.remedy = Some(remedy.into());
         self
+    }
+
+    /// The same with the paths that `root` was asked about since the last check.
+    pub fn looked_at(mut self, root: &Root) -> Check {
+        let paths = root.take_trail();
+        self.paths = paths.iter().map(|path| path.display().to_string()).collect();
+        self
+    }
+
+    /// Where it belongs.
+    fn group(&self) -> Group {
+        catalogue::find(self.id).map_or(Group::Platform, |page| page.group)
     }
 
     /// The same with what it was found from.
@@ -143,36 +162,30 @@ impl Report {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
 
-    /// For people: problems first, each with what to do.
-    pub fn text(&self) -> String {
+    /// For people: by group, those with problems first, and in each the problems first, each
+    /// with what to do. What is as it should be is counted where it would be a long list;
+    /// `verbose` lists it all the same, with every path that was looked at.
+    pub fn text(&self, verbose: bool) -> String {
         let mut out = String::new();
-        for (status, word) in [
-            (Status::Fail, "FAIL"),
-            (Status::Warn, "warn"),
-            (Status::Skip, "skip"),
-            (Status::Pass, "ok"),
-        ] {
-            for check in self.checks.iter().filter(|check| check.status == status) {
-                let _ =
-                    writeln!(out, "{word:<5} {}: {} [{}]", check.subject, check.message, check.id);
-                if status != Status::Pass {
-                    for line in &check.evidence {
-                        let _ = writeln!(out, "        {line}");
-                    }
-                    if let Some(remedy) = &check.remedy {
-                        let _ = writeln!(out, "      > {remedy}");
-                    }
+        for group in self.groups() {
+            let _ = writeln!(out, "{}", group.title());
+            let checks: Vec<&Check> = self.checks.iter().filter(|c| c.group() == group).collect();
+            let fine = checks.iter().filter(|check| check.status == Status::Pass).count();
+            let brief = !verbose && fine > LONGEST_LIST;
+            for status in Status::WORST_FIRST {
+                let shown = checks.iter().filter(|check| check.status == status);
+                for check in shown.filter(|_| !(brief && status == Status::Pass)) {
+                    check.lines(&mut out, verbose);
                 }
             }
+            if brief {
+                let _ = writeln!(out, "  ok    {fine} more as they should be (--verbose)");
+            }
         }
-        let verdict = match self.verdict {
-            Verdict::Pass => "pass",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "fail",
-        };
         let _ = writeln!(
             out,
-            "{verdict}: {} ok, {} tolerated, {} failed, {} skipped on {}",
+            "{}: {} ok, {} tolerated, {} failed, {} skipped on {}",
+            self.verdict.word(),
             self.count(Status::Pass),
             self.count(Status::Warn),
             self.count(Status::Fail),
@@ -180,5 +193,205 @@ impl Report {
             self.platform.platform
         );
         out
+    }
+
+    /// The groups that have checks, those with the worst problems first.
+    fn groups(&self) -> Vec<Group> {
+        let worst = |group: Group| {
+            let checks = self.checks.iter().filter(|check| check.group() == group);
+            checks.map(|check| check.status.severity()).max()
+        };
+        let mut groups: Vec<Group> =
+            Group::ALL.into_iter().filter(|group| worst(*group).is_some()).collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(worst(*group)));
+        groups
+    }
+
+    /// As JUnit XML, which CI systems show: a suite for each group, a case for each check. What
+    /// is tolerated passes, with its text as output.
+    pub fn junit(&self) -> String {
+        let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        let _ = writeln!(
+            out,
+            "<testsuites name=\"mak-init verify\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
+            self.checks.len(),
+            self.count(Status::Fail),
+            self.count(Status::Skip)
+        );
+        for group in Group::ALL {
+            let checks: Vec<&Check> = self.checks.iter().filter(|c| c.group() == group).collect();
+            if checks.is_empty() {
+                continue;
+            }
+            let count = |status| checks.iter().filter(|check| check.status == status).count();
+            let _ = writeln!(
+                out,
+                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
+                group.title(),
+                checks.len(),
+                count(Status::Fail),
+                count(Status::Skip)
+            );
+            for check in checks {
+                check.case(&mut out);
+            }
+            out.push_str("  </testsuite>\n");
+        }
+        out.push_str("</testsuites>\n");
+        out
+    }
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "fail",
+        }
+    }
+}
+
+impl Status {
+    const WORST_FIRST: [Status; 4] = [Status::Fail, Status::Warn, Status::Skip, Status::Pass];
+
+    fn word(self) -> &'static str {
+        match self {
+            Status::Pass => "ok",
+            Status::Warn => "warn",
+            Status::Fail => "FAIL",
+            Status::Skip => "skip",
+        }
+    }
+
+    fn severity(self) -> usize {
+        Status::WORST_FIRST.len() - Status::WORST_FIRST.iter().take_while(|s| **s != self).count()
+    }
+}
+
+impl Check {
+    fn lines(&self, out: &mut String, verbose: bool) {
+        let word = self.status.word();
+        let _ = writeln!(out, "  {word:<5} {}: {} [{}]", self.subject, self.message, self.id);
+        if self.status != Status::Pass || verbose {
+            for line in &self.evidence {
+                let _ = writeln!(out, "          {line}");
+            }
+        }
+        if let Some(remedy) = self.remedy.as_ref().filter(|_| self.status != Status::Pass) {
+            let _ = writeln!(out, "        > {remedy}");
+        }
+        for path in self.paths.iter().filter(|_| verbose) {
+            let _ = writeln!(out, "          - {path}");
+        }
+    }
+
+    fn case(&self, out: &mut String) {
+        let (id, subject) = (Xml(self.id), Xml(&self.subject));
+        let _ = write!(out, "    <testcase classname=\"{id}\" name=\"{subject}\"");
+        let mut more = self.evidence.join("\n");
+        if let Some(remedy) = &self.remedy {
+            more = format!("{remedy}\n{more}");
+        }
+        let (message, more) = (Xml(&self.message), Xml(more.trim_end()));
+        let _ = match self.status {
+            Status::Pass => writeln!(out, "/>"),
+            Status::Skip => writeln!(out, "><skipped message=\"{message}\"/></testcase>"),
+            Status::Fail => writeln!(
+                out,
+                "><failure type=\"{id}\" message=\"{message}\">{more}</failure></testcase>"
+            ),
+            Status::Warn => {
+                writeln!(out, "><system-out>tolerated: {message}\n{more}</system-out></testcase>")
+            }
+        };
+    }
+}
+
+/// Text inside XML: markup is escaped, and what XML 1.0 does not allow at all is replaced.
+struct Xml<'a>(&'a str);
+
+impl fmt::Display for Xml<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for letter in self.0.chars() {
+            match letter {
+                '&' => out.write_str("&amp;")?,
+                '<' => out.write_str("&lt;")?,
+                '>' => out.write_str("&gt;")?,
+                '"' => out.write_str("&quot;")?,
+                '\n' | '\t' => out.write_char(letter)?,
+                '\u{fffe}' | '\u{ffff}' => out.write_char('\u{fffd}')?,
+                letter if letter < ' ' => out.write_char('\u{fffd}')?,
+                letter => out.write_char(letter)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::detect;
+
+    fn report(checks: Vec<Check>) -> Report {
+        Report::new(detect(&Root::host()), checks)
+    }
+
+    #[test]
+    fn problems_come_first_and_what_is_fine_is_counted() {
+        let mut checks = vec![Check::new("lib.missing", Status::Pass, "libc.so.6", "found")];
+        for number in 0..=LONGEST_LIST {
+            let subject = format!("dist{number}");
+            checks.push(Check::new("dist.version", Status::Pass, subject, "1 satisfies it"));
+        }
+        let bad = Check::new("dist.missing", Status::Fail, "gone", "gone is not installed");
+        let mut bad = bad.remedy("pip install gone").evidence(vec!["looked".to_owned()]);
+        bad.paths = vec!["/site".to_owned()];
+        checks.push(bad);
+        checks.push(Check::new("python.version", Status::Warn, "python", "unknown"));
+        let report = report(checks);
+        let text = report.text(false);
+        let lines: Vec<&str> = text.lines().take(9).collect();
+        assert_eq!(
+            lines,
+            [
+                "Distributions",
+                "  FAIL  gone: gone is not installed [dist.missing]",
+                "          looked",
+                "        > pip install gone",
+                &format!("  ok    {} more as they should be (--verbose)", LONGEST_LIST + 1),
+                "Python",
+                "  warn  python: unknown [python.version]",
+                "Libraries and programs",
+                "  ok    libc.so.6: found [lib.missing]",
+            ]
+        );
+        let verbose = report.text(true);
+        assert!(verbose.contains("          - /site\n") && verbose.contains("dist0: 1 satisfies"));
+    }
+
+    #[test]
+    fn junit_has_a_case_for_each_check_and_escapes_what_it_holds() {
+        let odd = "a<b>&\"c\"\u{1}";
+        let report = report(vec![
+            Check::new("dist.missing", Status::Fail, odd, odd).remedy("x & y"),
+            Check::new("dist.extra", Status::Warn, "w", "tolerable"),
+            Check::new("record.none", Status::Skip, "s", "none"),
+            Check::new("lib.missing", Status::Pass, "libc.so.6", "found"),
+        ]);
+        let xml = report.junit();
+        let escaped = "a&lt;b&gt;&amp;&quot;c&quot;\u{fffd}";
+        assert!(xml.contains("tests=\"4\" failures=\"1\" skipped=\"1\""), "{xml}");
+        assert!(
+            xml.contains(&format!(
+                "<testcase classname=\"dist.missing\" name=\"{escaped}\"><failure \
+                 type=\"dist.missing\" message=\"{escaped}\">x &amp; y</failure></testcase>"
+            )),
+            "{xml}"
+        );
+        assert!(xml.contains("<system-out>tolerated: tolerable"), "{xml}");
+        assert!(xml.contains("name=\"libc.so.6\"/>"), "{xml}");
+        assert_eq!(xml.matches("<testsuite ").count(), 3);
     }
 }

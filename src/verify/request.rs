@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::report::Status;
-use crate::config::profile::{DirectoryEntry, Severities};
+use crate::config::profile::{DirectoryEntry, LoadEntry, Severities};
 use crate::config::{PlatformEntry, Profile, Severity};
 use crate::loader::Processor;
 use crate::platform::Root;
@@ -15,6 +15,10 @@ pub struct Request {
     pub root: Root,
     /// Everything, or only what every start can afford.
     pub full: bool,
+    /// Also the contents of installed files, by their hashes.
+    pub hashes: bool,
+    /// Severities of single checks, by identifier; stronger than those of the parts.
+    pub severities: Vec<(String, Severity)>,
     /// Shared libraries.
     pub libraries: Vec<LibraryCheck>,
     /// OpenCL and its device drivers.
@@ -29,6 +33,9 @@ pub struct Request {
     pub python: Option<PythonCheck>,
     /// A command that has to be able to start.
     pub command: Option<Vec<OsString>>,
+    /// The command of a start, which is going to be tried anyway: only the module of a
+    /// `python -m` is looked for.
+    pub workload: Option<Vec<OsString>>,
     /// The environment it would start in.
     pub surroundings: Surroundings,
     /// The processor it would run on; this machine's where none is named.
@@ -91,8 +98,13 @@ pub struct PythonCheck {
     pub requires: Option<String>,
     /// PEP 508 requirements.
     pub requirements: Vec<String>,
-    /// Files of requirements, on this machine, not in the root.
+    /// Files of requirements, on this machine, not in the root; `pyproject.toml` may have extras
+    /// behind it, in brackets.
     pub files: Vec<PathBuf>,
+    /// Modules that `python -m` must be able to run.
+    pub modules: Vec<String>,
+    /// Libraries that distributions load by ctypes: the distribution's name and the library.
+    pub loads: Vec<(String, LibraryCheck)>,
     /// What a failure means; never `Off`.
     pub severity: Severity,
 }
@@ -148,6 +160,8 @@ impl Request {
         Request {
             root: Root::host(),
             full: false,
+            hashes: false,
+            severities: Vec::new(),
             libraries: Vec::new(),
             opencl: None,
             binaries: Vec::new(),
@@ -155,6 +169,7 @@ impl Request {
             expect_platform: None,
             python: None,
             command: None,
+            workload: None,
             surroundings: Surroundings::of(environment),
             processor: None,
             page_size: None,
@@ -169,6 +184,7 @@ impl Request {
     ) -> Request {
         let mut request = Request::empty(environment);
         request.full = full;
+        request.severities.clone_from(&profile.severities);
         for entry in &profile.libraries {
             let severity = if full { entry.severities.full } else { entry.severities.quick };
             if severity != Severity::Off {
@@ -192,6 +208,8 @@ impl Request {
                     requires: entry.requires.clone(),
                     requirements: entry.requirements.clone(),
                     files: Vec::new(),
+                    modules: entry.modules.clone(),
+                    loads: entry.loads.iter().filter_map(|load| load_check(load, full)).collect(),
                     severity,
                 });
             }
@@ -252,6 +270,18 @@ impl Request {
             && self.python.is_none()
             && self.command.is_none()
     }
+}
+
+fn load_check(entry: &LoadEntry, full: bool) -> Option<(String, LibraryCheck)> {
+    let severity = if full { entry.severities.full } else { entry.severities.quick };
+    let library = LibraryCheck {
+        soname: entry.soname.clone(),
+        symbol_version: None,
+        severity,
+        purpose: Some(format!("{} loads it when it is imported", entry.distribution)),
+        remedy: entry.remedy.clone(),
+    };
+    (severity != Severity::Off).then(|| (entry.distribution.clone(), library))
 }
 
 /// How a check of this severity ends where it fails.
