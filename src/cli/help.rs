@@ -15,6 +15,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("64", "usage: an option, a word, or an environment variable of mak-init"),
     ("69", "verification failed"),
     ("78", "configuration: a file, a profile, a user or a secret"),
+    ("124", "the workload ran for longer than --time-limit"),
     ("125", "mak-init itself failed: a directory, the endpoint, a limit or right for the workload"),
     ("126", "the workload was found and cannot be executed; explain: it would be"),
     ("127", "the workload, or what it needs to start, was not found; explain: it would not be"),
@@ -162,6 +163,15 @@ mod tests {
         }
         let current = std::fs::read_to_string(path).unwrap_or_default() == manual_page();
         assert!(current, "docs/mak-init.8 is old: UPDATE_DOCS=1 cargo test --lib cli");
+    }
+
+    #[test]
+    fn the_readme_names_every_option_of_a_run() {
+        let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+        let of_run = OPTIONS.iter().filter(|own| own.of.contains(&Subcommand::Run));
+        for flag in SETTINGS.iter().map(|setting| setting.flag).chain(of_run.map(|own| own.flag)) {
+            assert!(readme.contains(&format!("`--{flag}")), "--{flag}");
+        }
     }
 
     #[test]
