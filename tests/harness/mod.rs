@@ -27,7 +27,7 @@ pub mod terminal;
 
 pub use folder::Folder;
 pub use launch::{Launch, Place};
-pub use program::{emulated, only_as_root, only_on_this_machine, program, workload};
+pub use program::{emulated, has_compilers, only_as_root, only_on_this_machine, program, workload};
 pub use running::{Ended, Outcome, Running};
 
 use std::time::Duration;

@@ -47,6 +47,21 @@ pub fn only_as_root(reason: &str) -> bool {
     super::child::is_root()
 }
 
+/// True if these compilers are installed. Otherwise the caller leaves out what needs them; CI,
+/// where `.ci/setup` has installed them, leaves nothing out.
+pub fn has_compilers(names: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there =
+        |name: &str| std::env::split_paths(&path).any(|folder| folder.join(name).exists());
+    let missing: Vec<&str> = names.iter().copied().filter(|name| !is_there(name)).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "not installed: {}", missing.join(", "));
+    println!("left out: not installed: {} (.ci/setup installs them)", missing.join(", "));
+    false
+}
+
 /// The workload, built once from `tests/workload/workload.c` with this machine's C compiler.
 pub fn workload() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
