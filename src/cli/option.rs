@@ -40,7 +40,7 @@ pub const OPTIONS: &[OwnOption] = &[
         flag: "library",
         value: Some("SONAME"),
         of: &[Subcommand::Verify],
-        help: "A shared library that has to be found; may be repeated",
+        help: "Shared libraries that have to be found, one or more",
     },
     OwnOption {
         flag: "requirements",

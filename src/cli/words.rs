@@ -203,8 +203,17 @@ fn takes_a_command(subcommand: Subcommand) -> bool {
     matches!(subcommand, Subcommand::Run | Subcommand::Explain)
 }
 
-/// A first word names a subcommand or begins the workload; most subcommands take no words.
+/// Options that go on with the next word: `--library A B` is `--library A --library B`.
+const LISTS: [&str; 2] = ["library", "requirements"];
+
+/// A first word names a subcommand or begins the workload. Most subcommands take no words but
+/// the further ones of a list.
 fn take_word(words: &mut Words, parser: &mut Parser, word: OsString) -> Result<(), String> {
+    let list = words.options.last().map(|(flag, _)| *flag).filter(|flag| LISTS.contains(flag));
+    if let Some(flag) = list.filter(|_| words.subcommand == Subcommand::Verify) {
+        words.options.push((flag, word));
+        return Ok(());
+    }
     if !takes_a_command(words.subcommand) {
         return Err(format!("{word:?} is one word too many; see mak-init --help"));
     }
@@ -376,6 +385,14 @@ mod tests {
         ] {
             assert!(words(typed).is_err(), "{typed:?}");
         }
+    }
+
+    #[test]
+    fn a_list_goes_on_with_the_next_word() {
+        let words =
+            words(&["verify", "--library", "a", "b", "--full", "--requirements", "r"]).unwrap();
+        let flags: Vec<&str> = words.options.iter().map(|(flag, _)| *flag).collect();
+        assert_eq!(flags, ["library", "library", "full", "requirements"]);
     }
 
     #[test]
