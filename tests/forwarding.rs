@@ -14,12 +14,12 @@ use harness::{Launch, Place};
 fn a_rewritten_signal_arrives_as_the_other_and_a_dropped_one_never() {
     for place in Place::BOTH {
         let launch = Launch::at(place).arguments(&["--rewrite", "HUP:USR2", "--rewrite", "10:0"]);
-        let mut running = launch.workload(&["print-signals", "34"]).start();
+        let mut running = launch.workload(&["print-signals", "14"]).start();
         running.line("ready");
         running.signal(libc::SIGUSR1);
         running.signal(libc::SIGHUP);
         running.line("sig 12 ");
-        running.signal(34);
+        running.signal(libc::SIGALRM);
         let ended = running.end();
         ended.expect(0);
         assert!(!ended.text().contains("sig 10 ") && !ended.text().contains("sig 1 "));

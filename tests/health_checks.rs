@@ -416,7 +416,8 @@ fn the_verification_report_can_be_asked_for() {
         let body = ask(&running, address, "/report").unwrap().body;
         let report: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(report["verdict"], "warn", "{report}");
-        assert_eq!(report["checks"][0]["subject"], "libno.so.9");
+        let checks = report["checks"].as_array().unwrap();
+        assert!(checks.iter().any(|check| check["subject"] == "libno.so.9"), "{report}");
         // It outlives the health process.
         processes::signal(processes::health(running.pid()).unwrap(), libc::SIGKILL);
         assert_eq!(ask(&running, address, "/livez").unwrap().status, 200);
