@@ -84,25 +84,8 @@ runs_without_rights() {
     ok "runs unprivileged on a read-only root, without capabilities"
 }
 
-# The engine looks for its init in folders of its own; a file that is there already stays.
-is_the_engines_own_init() {
-    local place=/usr/libexec/docker/docker-init
-    if [ -e "$place" ] || ! mkdir -p "${place%/*}" 2>/dev/null || ! cp dist/linux_amd64/mak-init "$place" 2>/dev/null; then
-        echo "left out: $place cannot be ours here, so docker run --init was not tried"
-        return
-    fi
-    options=(--init --entrypoint sh)
-    run quickstart -c 'grep -qs docker-init /proc/1/cmdline && exit 9'
-    local shown; shown=$(docker info --format '{{.InitCommit.ID}}' 2>/dev/null)
-    rm "$place"
-    expect_code 9 "docker run --init"
-    [ -n "$shown" ] && [ "$shown" != N/A ] || fail "docker info shows no version of our init: $shown"
-    ok "docker run --init runs on it, and docker info shows its commit, $shown"
-}
-
 build quickstart -f docker/Dockerfile .
 platform=; ok "docker/Dockerfile is built for $platforms, its verify --full passed"
-platform=linux/amd64; is_the_engines_own_init
 for platform in $platforms; do
     becomes_healthy_and_answers
     stops_in_the_workloads_own_time
