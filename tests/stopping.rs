@@ -30,8 +30,9 @@ fn a_workload_that_ignores_term_is_killed_after_the_grace_period() {
 
 #[test]
 fn each_of_the_four_stop_signals_begins_the_grace_period() {
+    let whole = only_on_this_machine("37 as a stop signal: qemu-user shows it as another number");
     for place in Place::BOTH {
-        for number in STOP_SIGNALS {
+        for number in STOP_SIGNALS.into_iter().filter(|number| whole || *number < 32) {
             let launch = Launch::at(place).arguments(&["--grace", "50ms"]);
             let mut running = launch.workload(&["print-signals", "0"]).start();
             running.line("ready");
