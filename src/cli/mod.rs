@@ -8,6 +8,8 @@ pub mod explain;
 pub mod healthcheck;
 pub mod help;
 pub mod logs;
+#[cfg(feature = "mak")]
+pub mod mak;
 pub mod option;
 pub mod personality;
 pub mod platform;
