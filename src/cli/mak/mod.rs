@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod help;
+pub mod image_test;
 pub mod words;
 
 use std::ffi::OsString;
@@ -56,13 +57,22 @@ pub struct Opt {
 }
 
 /// All of them.
-pub const SUBCOMMANDS: &[Subcommand] = &[Subcommand {
-    name: "build",
-    operands: "",
-    help: "Builds images for their platforms, looks into them, and only then pushes them",
-    options: build::OPTIONS,
-    main: build::main,
-}];
+pub const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand {
+        name: "build",
+        operands: "",
+        help: "Builds images for their platforms, looks into them, and only then pushes them",
+        options: build::OPTIONS,
+        main: build::main,
+    },
+    Subcommand {
+        name: "image test",
+        operands: "IMAGE",
+        help: "Runs an image and finds out whether it starts, answers and stops, on every platform",
+        options: image_test::OPTIONS,
+        main: image_test::main,
+    },
+];
 
 /// Runs what was asked for; the result is the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
