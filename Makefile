@@ -37,5 +37,6 @@ ci-security: build-vulnerability-scan
 ci-sign:                  ; $(BUILD) --environment $(ENV) --target $(TARGET) --registry $(REGISTRY) --platform $(PLATFORMS) --push --sign '$(SIGN)' $(OPTIONS)
 ci-complete: ci-setup ci-build ci-security ci-sign
 
+# MATRIX=pairwise: so many that every pair of values occurs.
 # Every kind of root, user and restriction in a container of its own, on both architectures (docs/matrix.md).
-test-matrix:              ; tests/matrix.sh
+test-matrix:              ; tests/matrix.sh $(MATRIX)

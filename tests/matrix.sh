@@ -30,6 +30,8 @@ one() {
     began=$(now)
     start "matrix-$root"
     wait_healthy
+    # Healthy is the process; the handler of TERM is set a little later.
+    wait_log ready
     stop
     [ "$code" -eq 42 ] || fail "$root, $user, $restriction, $mode: code $code and not 42"
     [ "$took" -lt 9000 ] || fail "$root, $user, $restriction, $mode: docker stop took $took ms"
@@ -57,6 +59,7 @@ cat >"$work/workload.c" <<'C'
 static void end(int number) { (void)number; _exit(42); }
 int main(void) {
     signal(SIGTERM, end);
+    write(1, "ready\n", 6);
     for (;;) pause();
 }
 C
@@ -98,7 +101,7 @@ begin_of() {
         'ENV MAK_INIT_LISTEN=127.0.0.1:9808' \
         'HEALTHCHECK --interval=2s --timeout=20s --start-period=60s --start-interval=1s CMD ["/mak-init", "healthcheck"]'
 }
-python='CMD ["python3", "-c", "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(42)); [signal.pause() for _ in iter(int, 1)]"]'
+python='CMD ["python3", "-c", "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(42)); print(\"ready\", flush=True); [signal.pause() for _ in iter(int, 1)]"]'
 build matrix-runtime --target runtime -f docker/Dockerfile .
 { echo "FROM $tag-matrix-runtime"; begin_of; echo 'ENV MAK_INIT_PROFILE=ipfs-kit'; echo "$python"; } >"$work/roots/trixie.Dockerfile"
 { echo 'FROM scratch'; begin_of; echo 'COPY linux_${TARGETARCH}/bookworm/ /'; echo 'ENV PATH=/usr/bin:/bin MAK_INIT_PROFILE=ipfs-kit MAK_INIT_VERIFY=warn'
