@@ -22,6 +22,8 @@ use crate::directories::{
     Access, Directory, Owner, make as make_directory, prepare as prepare_directory, prove,
 };
 use crate::health;
+use crate::health::check::look::look_by_tls;
+use crate::health::probe::Manners;
 use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::attributes::Attributes;
 use crate::init::death::Death;
@@ -213,6 +215,7 @@ struct Looker {
     environment: Vec<CString>,
     search_path: Option<OsString>,
     attributes: Attributes,
+    manners: Manners,
 }
 
 impl Looker {
@@ -223,6 +226,9 @@ impl Looker {
         if let Some(user) = self.attributes.identity.as_ref().filter(|_| !runs) {
             let taken = user.take_groups().and_then(|()| user.take_user());
             taken.map_err(|_| "it cannot be looked at as the workload's user".to_owned())?;
+        }
+        if let Some(found) = look_by_tls(&check.subject, &self.manners, check.timeout) {
+            return found;
         }
         let program = |words: &[String]| {
             let words: Vec<OsString> = words.iter().map(OsString::from).collect();
@@ -352,6 +358,10 @@ impl Start<'_> {
             },
             search_path: find(&self.environment, "PATH").map(OsStr::to_owned),
             attributes: self.attributes.clone(),
+            manners: Manners {
+                token: None,
+                authorities: find(&self.environment, "SSL_CERT_FILE").map(PathBuf::from),
+            },
         }
     }
 
