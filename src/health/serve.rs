@@ -18,6 +18,7 @@ use super::endpoint::Listener;
 use super::known::{About, Known};
 use super::link;
 use crate::config::CheckEntry;
+use crate::init::board::Board;
 use crate::init::memory::give_back;
 
 /// All that a health process is made from. PID 1 keeps it and starts each one from the same.
@@ -41,6 +42,8 @@ pub struct Plan {
     pub token: Option<Vec<u8>>,
     /// What ends it.
     pub lifetime: Lifetime,
+    /// Where PID 1 shows what it has counted.
+    pub board: Option<Board>,
     /// Whether it may hold the container's stderr open, for its warnings.
     pub keep_stderr: bool,
 }
@@ -70,6 +73,9 @@ pub fn serve(plan: &Plan) -> i32 {
     let mut kept = vec![plan.listener.as_fd(), plan.link.as_fd()];
     kept.extend(plan.report.as_ref().map(AsFd::as_fd));
     kept.extend(plan.notice.as_ref().map(AsFd::as_fd));
+    if let Some(board) = &plan.board {
+        board.only_read();
+    }
     let confinement = confine(&kept, plan.keep_stderr);
     // The parent may have died before its death could be signalled to us.
     if getppid() != parent {
@@ -84,6 +90,7 @@ pub fn serve(plan: &Plan) -> i32 {
             checks: plan.checks.clone(),
             report: plan.report.as_ref().map(OwnedFd::try_clone).transpose()?,
             token: plan.token.clone(),
+            board: plan.board,
         };
         let known = Arc::new(Known::new(about, plan.link.try_clone()?));
         runtime.block_on(run(plan, known, parent))
