@@ -68,10 +68,16 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
+impl Server {
+    fn end(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -131,10 +137,11 @@ fn checks_look_by_tls_and_show_what_was_wrong() {
     if !has_https() {
         return;
     }
-    let server = Server::start();
+    let mut server = Server::start();
     let fast = "interval = \"100ms\"\ntimeout = \"30s\"\nfailures = 1\n";
+    let port = server.port;
     let check = |name: &str, kind: &str, path: &str, rest: &str| {
-        let url = server.url("localhost", path);
+        let url = format!("https://localhost:{port}{path}");
         format!("[[check]]\nname = \"{name}\"\nkind = \"{kind}\"\nurl = \"{url}\"\n{fast}{rest}\n")
     };
     let checks = check("page", "http", "/", "body = \"db\"\nheader = \"X-Part: sto\"")
@@ -157,6 +164,9 @@ fn checks_look_by_tls_and_show_what_was_wrong() {
     says("/readyz/other", "ok");
     says("/readyz/bad", "failed: status 500, wanted 200-299");
     says("/readyz/text", "failed: the body does not contain");
-    drop(server);
+    server.end();
     says("/readyz/page", "failed: connection refused");
+    // Who asks is not told where it is.
+    std::fs::remove_file(server.folder.at("ca.pem")).unwrap();
+    says("/readyz/page", "failed: SSL_CERT_FILE: No such file");
 }

@@ -12,6 +12,9 @@ use crate::config::{ConfigError, Effective, word};
 use crate::health::probe::{Expected, Question, Target, probe, target_from_listen};
 use crate::health::token;
 
+/// What is asked of the container's own endpoint: the verdict of `/health` without its figures, and
+/// open without a token.
+const PATH: &str = "/readyz";
 /// How long the whole probe may take, unless told otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// As much of PID 1's command line as is read.
@@ -28,7 +31,7 @@ pub fn main(started: &Started, words: &Words) -> u8 {
     };
     let target = match target(started, words) {
         Ok(Some(target)) => target,
-        Ok(None) => match endpoint(started, words, "/health") {
+        Ok(None) => match endpoint(started, words, PATH) {
             Ok(Some((target, token))) => {
                 question.manners.token = token;
                 target

@@ -63,6 +63,8 @@ pub fn look_by_tls(
     let found = url::fetch(url, manners, limit).map_err(|error| match error {
         ProbeError::Refused { .. } => "connection refused".to_owned(),
         ProbeError::TimedOut { limit, .. } => format!("no answer within {} s", limit.as_secs_f64()),
+        // Without the path.
+        ProbeError::Authorities { why, .. } => format!("SSL_CERT_FILE: {why}"),
         // Without the URL, which is not for everybody who asks.
         ProbeError::Url { why, .. } | ProbeError::Failed { why, .. } => why,
         ProbeError::Text { .. } | ProbeError::Status { .. } => {

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use super::{ACCEPT, MOST_BODY};
 use crate::config::setting::Listen;
 
+/// The most headers of an answer.
+const MOST_HEADERS: usize = 64;
+
 /// All that comes back for `path`, head and body. An answer that has not ended at the deadline is
 /// `TimedOut` or `WouldBlock`.
 pub fn exchange(
@@ -48,7 +51,7 @@ fn request(path: &str, token: Option<&[u8]>) -> Vec<u8> {
     request
 }
 
-/// Reads to the end of the connection; each read waits no longer than what is left of the time.
+/// Reads to the end of the answer; each read waits no longer than what is left of the time.
 fn read<S: Read>(
     stream: &mut S,
     wait: impl Fn(&S, Duration) -> io::Result<()>,
@@ -62,8 +65,23 @@ fn read<S: Read>(
             0 => break,
             count => bytes.extend_from_slice(part.get(..count).unwrap_or_default()),
         }
+        if is_whole(&bytes) {
+            break;
+        }
     }
     Ok(bytes)
+}
+
+/// Whether as much has come as Content-Length promises: the end of the connection need not be
+/// waited for then.
+fn is_whole(bytes: &[u8]) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut head = httparse::Response::new(&mut headers);
+    let Ok(httparse::Status::Complete(length)) = head.parse(bytes) else { return false };
+    let mut fields = head.headers.iter();
+    let named = fields.find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let promised = named.and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok());
+    promised.is_some_and(|promised: usize| bytes.len() - length >= promised)
 }
 
 fn left(deadline: Instant) -> io::Result<Duration> {
@@ -75,7 +93,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 
 /// Status and body; `None` of what is not HTTP.
 pub fn split(bytes: &[u8]) -> Option<(u16, Vec<u8>)> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut head = httparse::Response::new(&mut headers);
     let Ok(httparse::Status::Complete(length)) = head.parse(bytes) else { return None };
     Some((head.code?, bytes.get(length..)?.to_vec()))
@@ -116,6 +134,14 @@ mod tests {
         let pieces = &["HTTP/1.0 2", "00 OK\r\n\r\nhe", "llo"];
         let bytes = ask(pieces, Duration::from_secs(20)).unwrap();
         assert_eq!(split(&bytes), Some((200, b"hello".to_vec())));
+    }
+
+    #[test]
+    fn an_answer_is_whole_when_its_length_has_come() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        assert!(!is_whole(format!("{head}hell").as_bytes()));
+        assert!(is_whole(format!("{head}hello").as_bytes()));
+        assert!(!is_whole(b"HTTP/1.1 200 OK\r\n\r\nhello"), "no length: to the end");
     }
 
     #[test]

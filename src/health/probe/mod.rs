@@ -145,6 +145,15 @@ pub enum ProbeError {
         /// What ureq or the kernel said.
         why: String,
     },
+    /// The file that SSL_CERT_FILE names is of no use.
+    Authorities {
+        /// The URL asked.
+        url: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// It answered well, without the wanted text.
     Text {
         /// The URL asked.
@@ -174,6 +183,9 @@ impl fmt::Display for ProbeError {
                 write!(f, "{url}: no answer within {} s", limit.as_secs_f64())
             }
             ProbeError::Failed { url, why } => write!(f, "{url}: {why}"),
+            ProbeError::Authorities { url, path, why } => {
+                write!(f, "{url}: SSL_CERT_FILE {}: {why}", path.display())
+            }
             ProbeError::Text { url } => {
                 write!(f, "{url}: the body does not contain the expected text")
             }
@@ -319,15 +331,22 @@ pub fn fetch(
     }
 }
 
-/// The one field of our own answers that says why.
+/// The fields of our own answers that say why.
 #[derive(Deserialize)]
 struct Told {
     state: String,
+    #[serde(default)]
+    failed: Vec<String>,
 }
 
 fn reason(body: &[u8]) -> String {
     if let Ok(told) = serde_json::from_slice::<Told>(body) {
-        return printable(&told.state);
+        let failed = told.failed.iter().filter(|name| name.as_str() != "workload");
+        let failed = failed.map(String::as_str).collect::<Vec<_>>().join(", ");
+        return match failed.as_str() {
+            "" => printable(&told.state),
+            names => printable(&format!("{}, failed: {names}", told.state)),
+        };
     }
     let line = body.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
     printable(&String::from_utf8_lossy(line.unwrap_or_default()))
@@ -390,6 +409,11 @@ mod tests {
         );
         let text = ask(&url).unwrap_err().to_string();
         assert_eq!(text, format!("{url}: status 503: verifying"));
+        let url = once(
+            "HTTP/1.1 503 No\r\n\r\n{\"status\":\"fail\",\"state\":\"running\",\"failed\":[\"db\",\"api\"]}",
+        );
+        let text = ask(&url).unwrap_err().to_string();
+        assert_eq!(text, format!("{url}: status 503: running, failed: db, api"));
         let url = once("HTTP/1.0 500 No\r\n\r\n\n\x1b[31mout of\r cheese\nmore");
         let text = ask(&url).unwrap_err().to_string();
         assert_eq!(text, format!("{url}: status 500: [31mout of cheese"));

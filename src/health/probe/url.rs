@@ -134,21 +134,19 @@ mod tls {
     pub fn config(url: &str, authorities: Option<&Path>) -> Result<TlsConfig, ProbeError> {
         let roots = match authorities {
             None => RootCerts::WebPki,
-            Some(path) => {
-                named(path).map_err(|why| ProbeError::Failed { url: printable(url), why })?
-            }
+            Some(path) => named(path).map_err(|why| {
+                let (url, path) = (printable(url), path.to_owned());
+                ProbeError::Authorities { url, path, why }
+            })?,
         };
         Ok(TlsConfig::builder().root_certs(roots).build())
     }
 
     fn named(path: &Path) -> Result<RootCerts, String> {
-        let refused = |why: &dyn std::fmt::Display| {
-            printable(&format!("SSL_CERT_FILE {}: {why}", path.display()))
-        };
         let mut pem = Vec::new();
         std::fs::File::open(path)
             .and_then(|file| file.take(MOST_CERTIFICATES).read_to_end(&mut pem))
-            .map_err(|error| refused(&error))?;
+            .map_err(|error| error.to_string())?;
         let found: Vec<_> = parse_pem(&pem)
             .filter_map(|item| match item {
                 Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -156,7 +154,7 @@ mod tls {
             })
             .collect();
         if found.is_empty() {
-            return Err(refused(&"there is no certificate in it"));
+            return Err("there is no certificate in it".to_owned());
         }
         Ok(RootCerts::new_with_certs(&found))
     }
