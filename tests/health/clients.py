@@ -161,7 +161,7 @@ def suspend_verification(it):
     def child():
         pid = it.process.pid
         for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            if b"verify" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes():
+            if pathlib.Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"mak-init: verify"):
                 return int(child)
 
     os.kill(until("the child that verifies", child), signal.SIGSTOP)

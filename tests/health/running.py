@@ -59,16 +59,16 @@ class Running:
     def until_status(self, path, wanted):
         until(f"{path} with {wanted}", lambda: self.status(path) == wanted)
 
-    def until_state(self, wanted):
-        def state():
-            try:
-                return json.load(urllib.request.urlopen(f"{self.base}/health"))["state"]
-            except urllib.error.HTTPError as answer:
-                return json.load(answer)["state"]
-            except OSError:
-                return None
+    def state(self):
+        try:
+            return json.load(urllib.request.urlopen(f"{self.base}/health", timeout=PATIENCE))["state"]
+        except urllib.error.HTTPError as answer:
+            return json.load(answer)["state"]
+        except OSError:
+            return None
 
-        until(f"the state {wanted}", lambda: state() == wanted)
+    def until_state(self, wanted):
+        until(f"the state {wanted}", lambda: self.state() == wanted)
 
 
 @contextlib.contextmanager
