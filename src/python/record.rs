@@ -14,7 +14,7 @@ use super::distribution::Distribution;
 use crate::platform::Root;
 
 /// The largest seen, of a distribution with 12,000 files, has 1.4 MB.
-const LARGEST_RECORD: u64 = 64 << 20;
+const LARGEST_RECORD: u64 = 16 << 20;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,8 @@ pub(super) const LARGEST_FILE: u64 = 4 << 20;
 /// Files within files.
 const DEEPEST: usize = 16;
 const MOST_FILES: usize = 256;
+/// Lines that mean something, of all files together; real lists have some hundred.
+const MOST_LINES: usize = 10_000;
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub struct RequirementList {
 
 /// Reads a requirements file and those it names, all errors in one go.
 pub fn read(root: &Root, path: &Path) -> RequirementList {
-    let mut reader = Reader { root, list: RequirementList::default(), seen: BTreeSet::new() };
+    let mut reader = Reader { root, list: RequirementList::default(), seen: BTreeSet::new(), lines: 0 };
     let place = Place { file: path.to_owned(), line: 0 };
     reader.file(path, &place, Purpose::Required, 0);
     reader.list
@@ -76,6 +78,8 @@ struct Reader<'a> {
     root: &'a Root,
     list: RequirementList,
     seen: BTreeSet<(PathBuf, Purpose)>,
+    /// Taken from all files so far.
+    lines: usize,
 }
 
 impl Reader<'_> {
@@ -95,7 +99,12 @@ impl Reader<'_> {
         }
         let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
         for (line, text) in logical_lines(&text) {
-            self.line(&text, &Place { file: path.to_owned(), line }, purpose, depth);
+            let place = Place { file: path.to_owned(), line };
+            if self.lines == MOST_LINES {
+                return self.error(&place, format!("more than {MOST_LINES} lines in all files"));
+            }
+            self.lines += 1;
+            self.line(&text, &place, purpose, depth);
         }
     }
 
@@ -326,6 +335,27 @@ mod tests {
         let list = read(&tree.root(), Path::new("/0"));
         assert_eq!(list.errors.len(), 1);
         assert!(list.errors[0].text.contains("too deep"));
+    }
+
+    #[test]
+    fn a_list_longer_than_anybody_has_is_an_error_and_not_a_gigabyte() {
+        let tree = Tree::new("many");
+        tree.file("/r.txt", "-r more.txt\nb\n".to_owned() + &"a>=0\n".repeat(MOST_LINES));
+        tree.file("/more.txt", "c\n");
+        let list = read(&tree.root(), Path::new("/r.txt"));
+        assert_eq!(list.requirements.len(), MOST_LINES - 1);
+        assert_eq!(list.errors.len(), 1);
+        assert!(list.errors[0].text.contains("more than 10000 lines"), "{}", list.errors[0]);
+    }
+
+    #[test]
+    fn a_line_that_goes_on_and_on_is_an_error_that_is_short() {
+        let tree = Tree::new("long");
+        tree.file("/r.txt", format!("a{}\n", ">=0,".repeat(100_000)));
+        let list = read(&tree.root(), Path::new("/r.txt"));
+        assert!(list.requirements.is_empty());
+        let error = list.errors[0].to_string();
+        assert!(error.len() < 500 && error.contains("longer than 16384 bytes"), "{error}");
     }
 
     proptest! {

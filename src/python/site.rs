@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::pth::{self, Line};
 use crate::platform::Root;
 
 /// Real `.pth` files have a few lines.
@@ -91,15 +92,13 @@ impl Site {
 
     fn read_pth(&mut self, root: &Root, folder: &Path, file: &Path) {
         let Ok(bytes) = root.read(file, LARGEST_PTH) else { return };
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        for line in bytes.split(|&byte| byte == b'\n') {
-            let line = line.trim_ascii_end();
-            if line.starts_with(b"import ") || line.starts_with(b"import\t") {
-                if self.start_up_code.last().is_none_or(|last| last != file) {
-                    self.start_up_code.push(file.to_owned());
+        for line in pth::lines(&bytes) {
+            match line {
+                Line::Code if self.start_up_code.last().is_some_and(|last| last == file) => {}
+                Line::Code => self.start_up_code.push(file.to_owned()),
+                Line::Folder(text) => {
+                    self.add(root, tidy(&folder.join(OsStr::from_bytes(text))));
                 }
-            } else if !line.is_empty() && !line.starts_with(b"#") {
-                self.add(root, tidy(&folder.join(OsStr::from_bytes(line))));
             }
         }
     }

@@ -454,7 +454,14 @@ impl<'a> Files<'a> {
     }
 
     fn wheel(&self, distribution: &Distribution) -> Option<Trouble> {
-        let bytes = self.root.read(&distribution.location.join("WHEEL"), LARGEST_WHEEL).ok()?;
+        let bytes = match self.root.read(&distribution.location.join("WHEEL"), LARGEST_WHEEL) {
+            Ok(bytes) => bytes,
+            // An egg, or a package of a Linux distribution.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                return Some(Trouble::new("wheel.tag", format!("its WHEEL cannot be read: {error}")));
+            }
+        };
         let tags = wheel_tag::tags(&String::from_utf8_lossy(&bytes));
         let problem = wheel_tag::problem(&tags, &self.runtime)?;
         let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
