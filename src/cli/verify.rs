@@ -157,7 +157,8 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
         return Ok(());
     }
     for file in &files {
-        let path = pyproject::split(Path::new(file)).map_or_else(|| PathBuf::from(file), |(path, _)| path);
+        let path =
+            pyproject::split(Path::new(file)).map_or_else(|| PathBuf::from(file), |(path, _)| path);
         open_regular(&path)
             .map_err(|error| usage(&format!("--requirements: cannot read {file}: {error}")))?;
     }

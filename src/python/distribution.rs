@@ -97,7 +97,7 @@ impl Installed {
         let mut installed = Installed { root: root.clone(), entries: BTreeMap::new() };
         for folder in folders {
             // An egg's metadata is inside it, and the egg itself stands in sys.path.
-            if folder.extension().is_some_and(|extension| extension == "egg") {
+            if is_egg(folder) {
                 if let Some(stem) = folder.file_stem().and_then(|stem| stem.to_str()) {
                     installed.add(folder, folder.join("EGG-INFO"), stem);
                 }
@@ -113,6 +113,18 @@ impl Installed {
             }
         }
         installed
+    }
+
+    /// The same with the zipped eggs among the archives of a path. Of these only the file name is
+    /// read, which has name and version.
+    pub fn with_archives(mut self, archives: &[PathBuf]) -> Installed {
+        for archive in archives {
+            let stem = archive.file_stem().and_then(|stem| stem.to_str());
+            if let (Some(stem), true) = (stem, is_egg(archive)) {
+                self.add(archive, archive.clone(), stem);
+            }
+        }
+        self
     }
 
     fn add(&mut self, folder: &Path, location: PathBuf, stem: &str) {
@@ -197,6 +209,9 @@ impl Installed {
 
     fn read(&self, entry: &Entry) -> Result<Distribution, Broken> {
         let broken = |problem: String| Broken { location: entry.location.clone(), problem };
+        if is_egg(&entry.location) {
+            return zipped(entry).ok_or_else(|| broken("its name has no version".to_owned()));
+        }
         let file = if !self.root.is_dir(&entry.location) {
             entry.location.clone()
         } else if entry.location.extension().is_some_and(|extension| extension == "dist-info") {
@@ -235,6 +250,29 @@ impl Installed {
             Err(_) => Vec::new(),
         }
     }
+}
+
+/// An egg: a folder or an archive that is a site folder of its own.
+fn is_egg(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "egg")
+}
+
+/// What the name of an archive tells: `six-1.16.0-py3.11.egg`.
+fn zipped(entry: &Entry) -> Option<Distribution> {
+    let mut parts = entry.location.file_stem()?.to_str()?.split('-');
+    let (name, version) = (parts.next()?, parts.next()?);
+    Some(Distribution {
+        name: name.replace('_', "-"),
+        normalized: normalize(name),
+        // setuptools writes a dash of a version as an underscore.
+        version: version.replace('_', "-"),
+        location: entry.location.clone(),
+        folder: entry.folder.clone(),
+        requires: Vec::new(),
+        requires_python: None,
+        provides_extra: Vec::new(),
+        shadowed: Vec::new(),
+    })
 }
 
 /// Turns setuptools' `requires.txt`, with its sections `[extra:marker]`, into `Requires-Dist`.
@@ -319,6 +357,17 @@ mod tests {
         }
         let (all, broken) = installed.all();
         assert_eq!((all.len(), broken.len()), (6, 0));
+    }
+
+    #[test]
+    fn a_zipped_egg_tells_name_and_version_by_its_file_name() {
+        let tree = Tree::new("zipped");
+        let archives = paths(&["/s/Eth_Hash-0.8.0-py3.11.egg", "/s/python311.zip", "/s/x.egg"]);
+        let installed = Installed::list(&tree.root(), &[]).with_archives(&archives);
+        let eth = installed.find("eth-hash").unwrap().unwrap();
+        assert_eq!((eth.name.as_str(), eth.version.as_str()), ("Eth-Hash", "0.8.0"));
+        assert_eq!(installed.find("python311").unwrap(), None);
+        assert!(installed.find("x").is_err());
     }
 
     #[test]

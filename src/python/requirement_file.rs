@@ -62,7 +62,8 @@ pub struct RequirementList {
 
 /// Reads a requirements file and those it names, all errors in one go.
 pub fn read(root: &Root, path: &Path) -> RequirementList {
-    let mut reader = Reader { root, list: RequirementList::default(), seen: BTreeSet::new(), lines: 0 };
+    let mut reader =
+        Reader { root, list: RequirementList::default(), seen: BTreeSet::new(), lines: 0 };
     let place = Place { file: path.to_owned(), line: 0 };
     reader.file(path, &place, Purpose::Required, 0);
     reader.list

@@ -213,7 +213,7 @@ impl Report {
         let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         let _ = writeln!(
             out,
-            "<testsuites name=\"mak-init verify\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
+            "<testsuites name=\"mak-init verify\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\">",
             self.checks.len(),
             self.count(Status::Fail),
             self.count(Status::Skip)
@@ -226,7 +226,8 @@ impl Report {
             let count = |status| checks.iter().filter(|check| check.status == status).count();
             let _ = writeln!(
                 out,
-                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
+                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" \
+                 skipped=\"{}\">",
                 group.title(),
                 checks.len(),
                 count(Status::Fail),
@@ -421,7 +422,7 @@ mod tests {
         ]);
         let xml = report.junit();
         let escaped = "a&lt;b&gt;&amp;&quot;c&quot;\u{fffd}";
-        assert!(xml.contains("tests=\"4\" failures=\"1\" skipped=\"1\""), "{xml}");
+        assert!(xml.contains("tests=\"4\" failures=\"1\" errors=\"0\" skipped=\"1\""), "{xml}");
         assert!(
             xml.contains(&format!(
                 "<testcase classname=\"dist.missing\" name=\"{escaped}\"><failure \

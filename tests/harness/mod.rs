@@ -19,6 +19,7 @@
 pub mod child;
 pub mod endpoint;
 pub mod folder;
+pub mod installation;
 pub mod launch;
 pub mod processes;
 pub mod program;
@@ -26,6 +27,7 @@ pub mod running;
 pub mod terminal;
 
 pub use folder::Folder;
+pub use installation::Installation;
 pub use launch::{Launch, Place};
 pub use program::{emulated, has_compilers, only_as_root, only_on_this_machine, program, workload};
 pub use running::{Ended, Outcome, Running};

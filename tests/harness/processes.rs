@@ -1,6 +1,6 @@
 //! Processes as this machine's /proc shows them, also those in other PID namespaces.
 
-#![allow(unsafe_code, reason = "kill and waitpid on raw numbers")]
+#![allow(unsafe_code, reason = "kill and wait4 on raw numbers")]
 
 use std::fs;
 
@@ -62,15 +62,19 @@ pub fn kill_if_there(pid: i32) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
-/// Waits for a child of this process.
-pub fn wait(pid: i32) -> Outcome {
+/// Waits for a child of this process; also the most memory it had at once, in KiB, which begins
+/// with what this process had when it was cloned.
+pub fn wait(pid: i32) -> (Outcome, i64) {
     let mut status = 0;
-    // SAFETY: waitpid(2) writes one number.
-    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-    assert_eq!(waited, pid, "waitpid: {}", std::io::Error::last_os_error());
-    if libc::WIFEXITED(status) {
+    // SAFETY: a struct of numbers, for which zeros are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: wait4(2) writes one number and that struct.
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+    assert_eq!(waited, pid, "wait4: {}", std::io::Error::last_os_error());
+    let outcome = if libc::WIFEXITED(status) {
         Outcome::Code(libc::WEXITSTATUS(status))
     } else {
         Outcome::Signal(libc::WTERMSIG(status))
-    }
+    };
+    (outcome, usage.ru_maxrss)
 }

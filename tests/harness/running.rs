@@ -29,6 +29,8 @@ pub struct Ended {
     pub stdout: Vec<u8>,
     /// All it has said.
     pub stderr: String,
+    /// The most memory it had at once, in KiB.
+    pub peak_memory: i64,
 }
 
 impl Ended {
@@ -88,6 +90,7 @@ pub struct Running {
     input: Option<File>,
     streams: [Stream; 2],
     outcome: Option<Outcome>,
+    peak_memory: i64,
 }
 
 const STDOUT: usize = 0;
@@ -118,6 +121,7 @@ impl Running {
             input: Some(File::from(input)),
             streams: [stream(stdout), stream(stderr)],
             outcome: None,
+            peak_memory: 0,
         }
     }
 
@@ -185,6 +189,7 @@ impl Running {
             outcome: self.outcome.expect("it has ended"),
             stdout: std::mem::take(&mut stdout.bytes),
             stderr: String::from_utf8_lossy(&stderr.bytes).into_owned(),
+            peak_memory: self.peak_memory,
         }
     }
 
@@ -233,7 +238,8 @@ impl Running {
             }
         }
         if waits[2].revents != 0 {
-            self.outcome = Some(processes::wait(self.pid));
+            let (outcome, peak) = processes::wait(self.pid);
+            (self.outcome, self.peak_memory) = (Some(outcome), peak);
             // What it has printed before its end is there; others may hold the pipes for long.
             for stream in &mut self.streams {
                 stream.read();
