@@ -8,7 +8,7 @@ use super::{Started, code, configuration, print, refuse, say, usage};
 use crate::config::resolve::Form;
 use crate::config::{Severity, catalogue, word};
 use crate::loader::Processor;
-use crate::platform::root::open_regular;
+use crate::platform::file::Place;
 use crate::platform::userland::root_arch;
 use crate::platform::{Root, Uname};
 use crate::python::pyproject;
@@ -159,7 +159,8 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
     for file in &files {
         let path =
             pyproject::split(Path::new(file)).map_or_else(|| PathBuf::from(file), |(path, _)| path);
-        open_regular(&path)
+        Place::Path(path)
+            .open()
             .map_err(|error| usage(&format!("--requirements: cannot read {file}: {error}")))?;
     }
     let python = request.python.get_or_insert_with(|| PythonCheck {

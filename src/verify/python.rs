@@ -408,8 +408,8 @@ impl<'a> Files<'a> {
             if differences.iter().any(|difference| difference.path() == inside) {
                 continue;
             }
-            if let Ok(path) = self.root.reach(&inside) {
-                hashed.push((index, inside, Expected { path, digest }));
+            if let Ok(place) = self.root.place(&inside) {
+                hashed.push((index, inside, Expected { place, digest }));
             }
         }
     }
