@@ -52,6 +52,8 @@ fn a12_a_module_that_cannot_be_run_is_told_before_the_start() {
     python.file("library/__init__.py", "");
     python.file("whole/__init__.py", "");
     python.file("whole/__main__.py", "");
+    // Every environment with setuptools has this, and a module is missing all the same.
+    python.file("distutils-precedence.pth", "import os; enabled = True\n");
     let program = python.folder.at("bin/python");
     let profile = python.profile("", "");
     let start = |name: &str| {
@@ -209,6 +211,27 @@ fn debians_packages_change_files_after_they_were_recorded_and_pip_does_not() {
     verify().expect(69);
 }
 
+#[test]
+fn an_environment_of_another_python_and_a_script_in_its_place_are_told() {
+    let python = Installation::new();
+    python.distribution("six", "1", "");
+    let list = python.requirements("six\n");
+    let home = python.folder.at("bin");
+    let text = format!("home = {home}\nversion = 3.9.2\ninclude-system-site-packages = true\n");
+    fs::write(python.folder.at("pyvenv.cfg"), text).unwrap();
+    let ended = python.verify(&list, &[]);
+    ended.expect(0);
+    assert!(ended.text().contains("was made with Python 3.9"), "{}", ended.text());
+    fs::remove_file(python.folder.at("pyvenv.cfg")).unwrap();
+    python.folder.make("shims", 0o755);
+    python.folder.write("shims/python", 0o755, "#!/bin/sh\nexec pyenv exec python\n");
+    let path = format!("{}:{home}", python.folder.at("shims"));
+    let words = ["verify", "--python", "python", "--requirements", &list];
+    let ended = Launch::beside().variable("PATH", &path).arguments(&words).start().end();
+    ended.expect(0);
+    assert!(ended.text().contains("shims/python comes before it on PATH"), "{}", ended.text());
+}
+
 /// A shared object of this text at a path in the site folder.
 fn compile(python: &Installation, compiler: &str, path: &str, source: &str, options: &[&str]) {
     let file = python.folder.at("x.c");
@@ -304,6 +327,19 @@ fn data_that_an_image_changes_on_purpose_is_tolerated_and_code_is_not() {
     python.verify(&list, &["--hashes"]).expect(69);
     record(&format!("code.py,sha256={empty},9\n"));
     python.verify(&list, &["--hashes"]).expect(69);
+}
+
+#[test]
+fn a_library_that_a_package_of_the_system_stripped_is_tolerated_and_pips_is_not() {
+    let python = Installation::new();
+    python.distribution("yaml", "1", "");
+    let library = fs::read(python.folder.at("bin/python")).unwrap();
+    fs::write(python.site("_yaml.so"), &library).unwrap();
+    python.file("yaml-1.dist-info/RECORD", &format!("_yaml.so,,{}\n", library.len() + 9));
+    let list = python.requirements("yaml\n");
+    python.verify(&list, &["--full"]).expect(0);
+    python.file("yaml-1.dist-info/INSTALLER", "pip\n");
+    python.verify(&list, &["--full"]).expect(69);
 }
 
 #[test]

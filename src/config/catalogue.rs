@@ -293,7 +293,7 @@ pub const PAGES: &[Page] = &[
     page(
         "python.version",
         Group::Python,
-        "the interpreter's version against the profile's requires and a project's requires-python",
+        "the interpreter's version against the profile's requires and a project's requires-python; an environment that was made with another one",
         "code for a newer Python ends with a SyntaxError, or in the middle of the work",
         "build the image on that Python",
     ),
@@ -399,7 +399,7 @@ pub const PAGES: &[Page] = &[
         "record.size",
         Group::Files,
         "files of another size than was installed (full form)",
-        "they were cut short or changed after the installation. A warning for data such as certificates, for scripts outside of the site folder, and for Debian's packages, which strip files after recording",
+        "they were cut short or changed after the installation. A warning for data such as certificates, for scripts outside of the site folder, and for packages of Debian and Alpine, which strip files after recording",
         "install the distribution again",
     ),
     page(

@@ -1,6 +1,7 @@
 //! Requirements files, in pip's format, as a list of things to check. What pip needs for
 //! downloading (hashes, indexes) does not matter here and becomes a note.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -98,7 +99,7 @@ impl Reader<'_> {
         if !self.seen.insert((real, purpose)) {
             return;
         }
-        let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
+        let text = decoded(&bytes);
         for (line, text) in logical_lines(&text) {
             let place = Place { file: path.to_owned(), line };
             if self.lines == MOST_LINES {
@@ -173,6 +174,22 @@ impl Reader<'_> {
 
     fn error(&mut self, place: &Place, text: impl Into<String>) {
         self.list.errors.push(Remark { place: place.clone(), text: text.into() });
+    }
+}
+
+/// The text of a file. As pip, it goes by the mark at the start: PowerShell's `pip freeze > FILE`
+/// writes UTF-16.
+fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    let wide = |bytes: &[u8], word: fn([u8; 2]) -> u16| {
+        let words = bytes.chunks_exact(2).map(|pair| word([pair[0], pair[1]]));
+        let letters = char::decode_utf16(words);
+        letters.map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => Cow::Owned(wide(rest, u16::from_le_bytes)),
+        [0xfe, 0xff, rest @ ..] => Cow::Owned(wide(rest, u16::from_be_bytes)),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        bytes => String::from_utf8_lossy(bytes),
     }
 }
 
@@ -336,6 +353,20 @@ mod tests {
         let list = read(&tree.root(), Path::new("/0"));
         assert_eq!(list.errors.len(), 1);
         assert!(list.errors[0].text.contains("too deep"));
+    }
+
+    #[test]
+    fn a_list_that_powershell_wrote_is_read() {
+        let tree = Tree::new("utf-16");
+        let words = "\u{feff}six>=1\r\ntoml\r\n".encode_utf16();
+        let little: Vec<u8> = words.clone().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = words.flat_map(u16::to_be_bytes).collect();
+        for bytes in [little, big] {
+            tree.file("/r.txt", bytes);
+            let list = read(&tree.root(), Path::new("/r.txt"));
+            assert_eq!(texts(&list.requirements), ["1: six>=1", "2: toml"]);
+            assert!(list.errors.is_empty());
+        }
     }
 
     #[test]

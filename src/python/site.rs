@@ -13,6 +13,10 @@ const LARGEST_PTH: u64 = 1 << 20;
 /// A path of more folders than this is not one that somebody set up.
 const MOST_FOLDERS: usize = 1000;
 
+/// Start-up code that is in nearly every environment and provides no module that could be asked
+/// for: setuptools' over `distutils`, and virtualenv's over both.
+const PROVIDES_NOTHING: [&str; 2] = ["distutils-precedence.pth", "_virtualenv.pth"];
+
 /// What decides the folders.
 pub(crate) struct Layout<'a> {
     /// As `python3.11`, the folder in `lib`.
@@ -94,6 +98,7 @@ impl Site {
         let Ok(bytes) = root.read(file, LARGEST_PTH) else { return };
         for line in pth::lines(&bytes) {
             match line {
+                Line::Code if PROVIDES_NOTHING.iter().any(|name| file.ends_with(name)) => {}
                 Line::Code if self.start_up_code.last().is_some_and(|last| last == file) => {}
                 Line::Code => self.start_up_code.push(file.to_owned()),
                 Line::Folder(text) => {

@@ -45,6 +45,7 @@ pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Ch
         version(&found, python, failed).looked_at(root),
         machine(&found, loader, failed).looked_at(root),
     ];
+    checks.extend(oddities(&found));
     for name in &python.modules {
         checks.push(module::named(request, &found, name, failed).looked_at(root));
     }
@@ -132,6 +133,22 @@ fn version_is(found: &Interpreter, asked: Option<(&str, &str)>, failed: Status) 
             Check::new("python.version", Status::Warn, subject, message)
         }
     }
+}
+
+/// What makes it doubtful that this is the interpreter, or the environment, that was meant.
+fn oddities(found: &Interpreter) -> Vec<Check> {
+    let subject = found.path.display().to_string();
+    let odd = |message: String| Check::new("python.version", Status::Warn, &*subject, message);
+    let mut checks: Vec<Check> = found.notes.iter().cloned().map(odd).collect();
+    if let Some(script) = found.scripts.first() {
+        let message = format!(
+            "{} comes before it on PATH and is a script: which interpreter that starts cannot be \
+             known, and this one was verified",
+            script.display()
+        );
+        checks.push(odd(message).remedy("name the interpreter with --python, or in the profile"));
+    }
+    checks
 }
 
 fn machine(found: &Interpreter, loader: &Loader, failed: Status) -> Check {
@@ -453,6 +470,11 @@ impl<'a> Files<'a> {
             return Vec::new();
         }
         let is_debians = distribution.is_debians(self.root);
+        let is_packaged = distribution.is_packaged(self.root);
+        // Alpine's packages are stripped after recording too.
+        let stripped = |path: &Path, recorded: u64, found: u64| {
+            is_packaged && found < recorded && !is_python(path)
+        };
         let trouble = |difference: &Difference| match difference {
             Difference::Missing { path, is_outside } => Trouble {
                 id: "record.missing",
@@ -461,7 +483,10 @@ impl<'a> Files<'a> {
             },
             Difference::Resized { path, recorded, found, is_outside } => Trouble {
                 id: "record.size",
-                is_harmless: is_debians || *is_outside || !is_code(path),
+                is_harmless: is_debians
+                    || *is_outside
+                    || !is_code(path)
+                    || stripped(path, *recorded, *found),
                 text: format!("{} has {found} bytes, installed were {recorded}", path.display()),
             },
             Difference::NotAFile { path } => {
@@ -569,7 +594,11 @@ impl<'a> Files<'a> {
 
 /// Whether Python would import a file of this name.
 fn is_imported(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "py" || extension == "so")
+    is_python(path) || path.extension().is_some_and(|extension| extension == "so")
+}
+
+fn is_python(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "py")
 }
 
 /// Whether a file of this name is run, and not data, such as certificates, that an image may
