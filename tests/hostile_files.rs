@@ -304,6 +304,23 @@ fn names_that_are_not_text_and_names_that_would_be_lines_stay_in_their_place() {
 }
 
 #[test]
+fn ten_gibibytes_to_be_hashed_end_at_the_deadline_that_is_given() {
+    let python = Installation::new();
+    python.distribution("big", "1", "");
+    let line = format!("big.so,sha256={},{}\n", "A".repeat(43), 10_u64 << 30);
+    python.file("big-1.dist-info/RECORD", &line);
+    Obstacle::Sparse.put(&python.site("big.so"));
+    let list = python.requirements("big\n");
+    let ended = python.verify(&list, &["--hashes", "--verify-deadline", "100ms"]);
+    judged(&ended, &[69], "a deadline");
+    ended.one_line(&["longer than 100ms"]);
+    assert_eq!(ended.text(), "");
+    // Of another size than recorded it is not read at all.
+    python.file("big-1.dist-info/RECORD", &line.replace(",1", ",2"));
+    judged(&python.verify(&list, &["--hashes"]), &[69], "another size");
+}
+
+#[test]
 fn a_configuration_or_profile_that_is_no_file_is_said_and_not_waited_for() {
     let folder = Folder::new();
     for obstacle in [Obstacle::Fifo, Obstacle::Folder, Obstacle::LinkLoop, Obstacle::Sparse] {
