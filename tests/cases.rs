@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use harness::{Installation, Launch, has_compilers};
+use harness::{Installation, Launch, has_compilers, program};
 
 fn fifo(path: &str) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
@@ -227,9 +227,10 @@ fn an_environment_of_another_python_and_a_script_in_its_place_are_told() {
     python.folder.write("shims/python", 0o755, "#!/bin/sh\nexec pyenv exec python\n");
     let path = format!("{}:{home}", python.folder.at("shims"));
     let words = ["verify", "--python", "python", "--requirements", &list];
-    let ended = Launch::beside().variable("PATH", &path).arguments(&words).start().end();
-    ended.expect(0);
-    assert!(ended.text().contains("shims/python comes before it on PATH"), "{}", ended.text());
+    let ended = Command::new(program()).args(words).env("PATH", &path).output().unwrap();
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert!(text.contains("shims/python comes before it on PATH"), "{text}");
+    assert_eq!(ended.status.code(), Some(0), "{text}");
 }
 
 /// A shared object of this text at a path in the site folder.

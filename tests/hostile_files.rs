@@ -59,7 +59,7 @@ impl Obstacle {
             Obstacle::Device => symlink("/dev/zero", path).unwrap(),
             Obstacle::Sparse => fs::File::create(path).unwrap().set_len(10 << 30).unwrap(),
             Obstacle::Noise => {
-                let noise: Vec<u8> = (0..100_000_u32).map(|n| (n * 7919 >> 3) as u8).collect();
+                let noise: Vec<u8> = (0..100_000_u32).map(|n| ((n * 7919) >> 3) as u8).collect();
                 fs::write(path, noise).unwrap();
             }
         }
@@ -245,6 +245,7 @@ fn metadata_and_records_cut_at_every_byte_are_judged() {
     let python = Installation::new();
     python.distribution("base", "1", "");
     python.file("base.py", "");
+    python.file("base-1.dist-info/RECORD", "");
     let mut all = String::new();
     for end in 0..=METADATA.len() {
         let text = METADATA.replace("NAME", &format!("m{end}"));

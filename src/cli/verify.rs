@@ -79,11 +79,11 @@ fn exit_code(report: &Report) -> u8 {
     }
 }
 
-/// By when it has to have ended, where somebody has said so: what a start can wait for is not what
-/// a build may take that reads every byte of an image.
+/// By when it has to have ended, where that was typed: what the image's own configuration allows a
+/// start is not what a build may take that reads every byte.
 fn deadline(effective: &Effective) -> Option<Duration> {
     let row = by_key("verify.deadline")?;
-    let said = effective.origins.get(row).is_some_and(|origin| *origin != Origin::Default);
+    let said = effective.origins.get(row).is_some_and(|origin| matches!(origin, Origin::Flag(_)));
     said.then_some(effective.values.verify_deadline)
 }
 
