@@ -73,7 +73,7 @@ fn judged(ended: &Ended, codes: &[i32], about: &str) {
     assert!(codes.contains(&code), "{about}: {code}\n{}\n{}", ended.text(), ended.stderr);
     // An emulator has memory of its own.
     if only_on_this_machine("the bound on memory is for the program itself") {
-        let peak = ended.peak_memory;
+        let peak = ended.usage.memory;
         assert!(peak < MOST_MEMORY, "{about}: {peak} KiB");
     }
 }

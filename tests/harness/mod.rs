@@ -17,7 +17,9 @@
 )]
 
 pub mod child;
+pub mod control_group;
 pub mod endpoint;
+pub mod filter;
 pub mod folder;
 pub mod installation;
 pub mod launch;
@@ -25,7 +27,9 @@ pub mod processes;
 pub mod program;
 pub mod running;
 pub mod terminal;
+pub mod trace;
 
+pub use control_group::ControlGroup;
 pub use folder::Folder;
 pub use installation::Installation;
 pub use launch::{Launch, Place};

@@ -1,10 +1,11 @@
 //! Processes as this machine's /proc shows them, also those in other PID namespaces.
 
-#![allow(unsafe_code, reason = "kill and wait4 on raw numbers")]
+#![allow(unsafe_code, reason = "kill and waitpid on raw numbers")]
 
 use std::fs;
+use std::time::Duration;
 
-use super::running::Outcome;
+use super::running::{Outcome, Usage};
 
 /// The children of a process, by their numbers on this machine (proc(5), task/children).
 pub fn children(pid: i32) -> Vec<i32> {
@@ -62,19 +63,24 @@ pub fn kill_if_there(pid: i32) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
-/// Waits for a child of this process; also the most memory it had at once, in KiB, which begins
-/// with what this process had when it was cloned.
-pub fn wait(pid: i32) -> (Outcome, i64) {
+/// Waits for a child of this process.
+pub fn wait(pid: i32) -> (Outcome, Usage) {
     let mut status = 0;
-    // SAFETY: a struct of numbers, for which zeros are valid.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: wait4(2) writes one number and that struct.
-    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+    // SAFETY: all zeros are a rusage; wait4(2) writes it and one number.
+    let (waited, used) = unsafe {
+        let mut used: libc::rusage = std::mem::zeroed();
+        (libc::wait4(pid, &raw mut status, 0, &raw mut used), used)
+    };
     assert_eq!(waited, pid, "wait4: {}", std::io::Error::last_os_error());
     let outcome = if libc::WIFEXITED(status) {
         Outcome::Code(libc::WEXITSTATUS(status))
     } else {
         Outcome::Signal(libc::WTERMSIG(status))
     };
-    (outcome, usage.ru_maxrss)
+    let processor = time(used.ru_utime) + time(used.ru_stime);
+    (outcome, Usage { processor, sleeps: used.ru_nvcsw, memory: used.ru_maxrss })
+}
+
+fn time(value: libc::timeval) -> Duration {
+    Duration::from_secs(value.tv_sec as u64) + Duration::from_micros(value.tv_usec as u64)
 }

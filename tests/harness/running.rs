@@ -29,8 +29,19 @@ pub struct Ended {
     pub stdout: Vec<u8>,
     /// All it has said.
     pub stderr: String,
-    /// The most memory it had at once, in KiB.
-    pub peak_memory: i64,
+    /// What it and the children it has reaped have used.
+    pub usage: Usage,
+}
+
+/// What a process has used up.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Time on a processor.
+    pub processor: Duration,
+    /// How often it went to sleep: one that wakes up for nothing has many.
+    pub sleeps: i64,
+    /// The most memory it had at once, in KiB; it begins with what the test had at the clone.
+    pub memory: i64,
 }
 
 impl Ended {
@@ -90,7 +101,7 @@ pub struct Running {
     input: Option<File>,
     streams: [Stream; 2],
     outcome: Option<Outcome>,
-    peak_memory: i64,
+    usage: Option<Usage>,
 }
 
 const STDOUT: usize = 0;
@@ -121,7 +132,7 @@ impl Running {
             input: Some(File::from(input)),
             streams: [stream(stdout), stream(stderr)],
             outcome: None,
-            peak_memory: 0,
+            usage: None,
         }
     }
 
@@ -189,7 +200,7 @@ impl Running {
             outcome: self.outcome.expect("it has ended"),
             stdout: std::mem::take(&mut stdout.bytes),
             stderr: String::from_utf8_lossy(&stderr.bytes).into_owned(),
-            peak_memory: self.peak_memory,
+            usage: self.usage.expect("it has ended"),
         }
     }
 
@@ -238,8 +249,8 @@ impl Running {
             }
         }
         if waits[2].revents != 0 {
-            let (outcome, peak) = processes::wait(self.pid);
-            (self.outcome, self.peak_memory) = (Some(outcome), peak);
+            let (outcome, usage) = processes::wait(self.pid);
+            (self.outcome, self.usage) = (Some(outcome), Some(usage));
             // What it has printed before its end is there; others may hold the pipes for long.
             for stream in &mut self.streams {
                 stream.read();
@@ -264,7 +275,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         // With PID 1 the kernel ends its whole namespace; beside, everyone is found by parents.
         let mut all = vec![self.pid];
-        if self.place == Place::Beside {
+        // Reaped, its number may be another's by now.
+        if self.place == Place::Beside && self.outcome.is_none() {
             let mut next = 0;
             while let Some(pid) = all.get(next) {
                 all.extend(processes::children(*pid));
