@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::report::Status;
+use crate::config::DEFAULT_PATH;
 use crate::config::profile::{DirectoryEntry, LoadEntry, Severities};
 use crate::config::{PlatformEntry, Profile, Severity};
 use crate::loader::Processor;
@@ -153,8 +154,7 @@ impl Surroundings {
 
     /// PATH, or what execvp(3) takes for it.
     pub fn search_path(&self) -> &OsStr {
-        let default = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        self.path.as_deref().unwrap_or(OsStr::new(default))
+        self.path.as_deref().unwrap_or(OsStr::new(DEFAULT_PATH))
     }
 }
 
