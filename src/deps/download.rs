@@ -214,12 +214,8 @@ fn receive(
     let total = answer.headers().get("content-length");
     let total = total.and_then(|value| value.to_str().ok()?.parse().ok());
     let failed = |error| FetchError::File(path.to_owned(), error);
-    let mut file = File::options()
-        .write(true)
-        .read(true)
-        .create_new(true)
-        .open(path)
-        .map_err(failed)?;
+    let mut file =
+        File::options().write(true).read(true).create_new(true).open(path).map_err(failed)?;
     let mut hash = Sha256::new();
     let mut body = answer.body_mut().with_config().limit(LARGEST).reader();
     let mut buffer = vec![0; 64 * 1024];

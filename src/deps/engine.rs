@@ -169,8 +169,7 @@ fn platform(os: &str, word: &str, arch: Option<Arch>) -> Check {
     if arch == own || own.is_none() {
         return Check::new("engine.platform", Status::Pass, "engine's platform", message);
     }
-    let message =
-        format!("{message}, and this machine is {}", own.map_or("unknown", Arch::docker));
+    let message = format!("{message}, and this machine is {}", own.map_or("unknown", Arch::docker));
     Check::new("engine.platform", Status::Warn, "engine's platform", message)
         .remedy("name the platform with --platform when building, or use this machine's own engine")
 }
@@ -210,8 +209,10 @@ fn buildx(look: &Look) -> Check {
         let found = look.environment.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| PathBuf::from(value))
     };
-    let own = variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")));
-    let folders = own.map(|own| own.join("cli-plugins")).into_iter().chain(PLUGINS.map(PathBuf::from));
+    let own =
+        variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")));
+    let folders =
+        own.map(|own| own.join("cli-plugins")).into_iter().chain(PLUGINS.map(PathBuf::from));
     let plugin = folders.map(|folder| folder.join("docker-buildx")).find(|path| path.is_file());
     match plugin {
         Some(path) => {
@@ -255,12 +256,17 @@ fn emulators(look: &Look, address: &Address, arch: Option<Arch>) -> Vec<Check> {
                 Check::new("engine.emulator", Status::Pass, subject, message)
             }
             Some((name, false)) => {
-                let message = format!("{name} is registered without the flag F: containers do not see it");
+                let message =
+                    format!("{name} is registered without the flag F: containers do not see it");
                 Check::new("engine.emulator", look.failed, subject, message)
                     .remedy("register it with F: Debian's qemu-user-static does")
             }
-            None => Check::new("engine.emulator", look.failed, subject, "no emulator is registered")
-                .remedy("install qemu-user-static, or run an image that registers binfmt handlers"),
+            None => {
+                Check::new("engine.emulator", look.failed, subject, "no emulator is registered")
+                    .remedy(
+                        "install qemu-user-static, or run an image that registers binfmt handlers",
+                    )
+            }
         });
     }
     checks
@@ -451,7 +457,8 @@ mod tests {
         let head = "HTTP/1.1 200 OK\r\nBuilder-Version: 2\r\n";
         let by_length = answered(&format!("{head}Content-Length: 3\r\n\r\nabcd")).unwrap();
         assert_eq!((by_length.body, by_length.builder.as_deref()), (b"abc".to_vec(), Some("2")));
-        let chunks = format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n");
+        let chunks =
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n");
         assert_eq!(answered(&chunks).unwrap().body, b"abcd");
         assert_eq!(answered(&format!("{head}\r\nrest")).unwrap().body, b"rest");
         assert!(answered("junk").is_err());

@@ -85,9 +85,8 @@ pub fn install(settings: &Settings, first: Survey, limits: Limits, said: &Interr
 fn steps_of(plan: &Plan) -> usize {
     let system = plan.system.as_ref().map_or(0, |system| system.commands().len());
     let python = plan.python.as_ref().filter(|python| python.managed.is_none());
-    let python = python.map_or(0, |one| {
-        2 * usize::from(!one.required.is_empty()) + one.optional.len()
-    });
+    let python =
+        python.map_or(0, |one| 2 * usize::from(!one.required.is_empty()) + one.optional.len());
     system + python + plan.downloads.len()
 }
 
@@ -152,12 +151,10 @@ impl Run<'_> {
         let needs = plan.manager.needs_root();
         if needs && !self.limits.root && !plan.sudo {
             let message = format!("{name} needs root, and this is user {}", nix::unistd::geteuid());
-            self.checks.push(
-                Check::new("package.rights", Status::Fail, name, message).remedy(
-                    "run mak deps --install as root, or allow it sudo with --sudo; --dry-run shows \
+            self.checks.push(Check::new("package.rights", Status::Fail, name, message).remedy(
+                "run mak deps --install as root, or allow it sudo with --sudo; --dry-run shows \
                      what it would do",
-                ),
-            );
+            ));
             return Err(Stop);
         }
         if !needs && self.limits.root {
@@ -211,12 +208,18 @@ impl Run<'_> {
             let reason = manager.reason(ended.code(), &ended.output);
             let again = reason.passes() && !ended.overdue && attempt < ATTEMPTS;
             if !again {
+                let mut check = failure(manager, step, &ended, &reason, failed, self.limits.step);
+                if self.passing && matches!(reason, Reason::Unknown(_)) {
+                    check.remedy =
+                        Some("the lists of packages are not the newest: see above".to_owned());
+                }
                 self.passing |= reason.passes() || ended.overdue;
-                self.checks.push(failure(manager, step, &ended, &reason, failed, self.limits.step));
+                self.checks.push(check);
                 return Ok(false);
             }
             let seconds = wait.as_secs();
-            self.progress.line(&format!("{} failed and may pass: again in {seconds} s", step.argv[0]));
+            self.progress
+                .line(&format!("{} failed and may pass: again in {seconds} s", step.argv[0]));
             self.pause(wait)?;
             wait *= 2;
         }
@@ -240,8 +243,10 @@ impl Run<'_> {
                         "where no pacman runs it was left behind: remove {}, then run this again",
                         held.path.display()
                     ),
-                    _ => "let that process finish, then run this again; --lock-timeout waits longer"
-                        .to_owned(),
+                    _ => {
+                        "let that process finish, then run this again; --lock-timeout waits longer"
+                            .to_owned()
+                    }
                 };
                 let check = Check::new("package.lock", Status::Fail, manager.name(), message);
                 self.checks.push(check.remedy(remedy));
@@ -255,8 +260,7 @@ impl Run<'_> {
             return Err(self.interrupt());
         }
         let verbose = self.limits.verbose;
-        let ended =
-            step::run(step, self.limits.step, self.interrupts, &mut self.progress, verbose);
+        let ended = step::run(step, self.limits.step, self.interrupts, &mut self.progress, verbose);
         if self.interrupts.asked() {
             if ended.stopped && step.guarded {
                 self.cut_off(step);
@@ -268,15 +272,18 @@ impl Run<'_> {
 
     /// A guarded command was stopped all the same.
     fn cut_off(&mut self, step: &Step) {
-        let manager = Manager::ALL.into_iter().find(|one| step.argv.contains(&one.program().into()));
+        let manager =
+            Manager::ALL.into_iter().find(|one| step.argv.contains(&one.program().into()));
         let repair = manager.and_then(Manager::repair);
         let message = format!("{} was cut off in the middle", step.argv.join(" "));
-        let check = Check::new("package.install", Status::Fail, "interrupted", message);
+        let mut check = Check::new("package.install", Status::Fail, "interrupted", message);
+        // What the manager has started in a session of its own is not ours to stop.
+        if let Some(held) = manager.and_then(lock::held) {
+            check.evidence.push(format!("{held}: that finishes its part by itself"));
+        }
         self.checks.push(match repair {
-            Some(command) => check.remedy(format!(
-                "the next mak deps --install begins with {}",
-                command.join(" ")
-            )),
+            Some(command) => check
+                .remedy(format!("the next mak deps --install begins with {}", command.join(" "))),
             None => check,
         });
     }
@@ -310,8 +317,9 @@ impl Run<'_> {
             let subject = wanting.interpreter.display().to_string();
             let message = "neither uv nor this Python's pip is there to install distributions";
             self.checks.push(
-                Check::new("dist.install", Status::Fail, subject, message)
-                    .remedy("install uv, or pip for this Python (python3-pip, python -m ensurepip)"),
+                Check::new("dist.install", Status::Fail, subject, message).remedy(
+                    "install uv, or pip for this Python (python3-pip, python -m ensurepip)",
+                ),
             );
             return Ok(());
         }
@@ -369,7 +377,8 @@ impl Run<'_> {
             _ => false,
         });
         let platform = crate::platform::Uname::of_this_process().platform();
-        let message = format!("has no wheel for {platform} and this Python: it is built from source");
+        let message =
+            format!("has no wheel for {platform} and this Python: it is built from source");
         let check = Check::new("dist.wheel", Status::Warn, name, message);
         let manager = system.map(|system| system.manager).or_else(|| self.manager());
         let packages = match (entry, manager) {
@@ -384,13 +393,8 @@ impl Run<'_> {
         self.checks.push(check.remedy(format!("building it needs {}", packages.join(", "))));
         let Some(manager) = manager else { return Ok(()) };
         let sudo = self.limits.sudo && !self.limits.root;
-        let plan = SystemPlan {
-            manager,
-            repair: false,
-            required: Vec::new(),
-            optional: Vec::new(),
-            sudo,
-        };
+        let plan =
+            SystemPlan { manager, repair: false, required: Vec::new(), optional: Vec::new(), sudo };
         if self.have_rights(&plan).is_err() {
             return Ok(());
         }
@@ -461,8 +465,7 @@ impl Run<'_> {
                 Err(error) => {
                     self.passing |= error.passes();
                     let subject = &wanted.name;
-                    let check =
-                        Check::new("download.failed", failed, subject, error.to_string());
+                    let check = Check::new("download.failed", failed, subject, error.to_string());
                     self.checks.push(check.remedy("nothing was put in place"));
                     return Ok(());
                 }
@@ -511,10 +514,9 @@ fn failure(
             format!("no repository has {}: {what}", packages.join(", ")),
             "correct the names in the profile's [[package]], or add the repository".to_owned(),
         ),
-        Reason::Other => (
-            format!("failed{}: {what}", code(ended)),
-            "the lines above are its own".to_owned(),
-        ),
+        Reason::Other => {
+            (format!("failed{}: {what}", code(ended)), "the lines above are its own".to_owned())
+        }
     };
     Check::new("package.install", failed, name, message)
         .remedy(remedy)

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -102,7 +101,10 @@ fn look(manager: Manager, path: &Path) -> Option<Held> {
     };
     let found = |pid: i32| Holder { pid, command: command_of(pid) };
     if let Some(pid) = fcntl_holder(&file) {
-        return Some(Held { path: path.to_owned(), holder: Some(found(pid)).filter(|h| h.pid > 0) });
+        return Some(Held {
+            path: path.to_owned(),
+            holder: Some(found(pid)).filter(|h| h.pid > 0),
+        });
     }
     if let Some(pid) = listed_holder(&file, path) {
         return Some(Held { path: path.to_owned(), holder: Some(found(pid)) });
@@ -179,11 +181,16 @@ fn opener(path: &Path) -> Option<i32> {
         .find(|pid| has_open(*pid, path))
 }
 
+/// By device and inode: in another root the same path is another file.
 fn has_open(pid: i32, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &Path| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.dev(), meta.ino()))
+    };
+    let Some(wanted) = identity(path) else { return false };
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut targets = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
-    targets.any(|target| target == real)
+    entries.filter_map(Result::ok).any(|entry| identity(&entry.path()) == Some(wanted))
 }
 
 fn command_of(pid: i32) -> String {

@@ -205,16 +205,22 @@ impl Manager {
         with(start, packages)
     }
 
+    /// What a person would type to install packages.
+    pub fn typed(self, packages: &[String]) -> String {
+        let verb = match self {
+            Manager::Apk => "add",
+            Manager::Pacman => "-S",
+            _ => "install",
+        };
+        format!("{} {verb} {}", self.program(), packages.join(" "))
+    }
+
     /// What finishes a run that was cut off; `None` where the next run does it by itself.
     pub fn repair(self) -> Option<Vec<String>> {
         match self {
-            Manager::Apt => Some(words(&[
-                "dpkg",
-                "--force-confdef",
-                "--force-confold",
-                "--configure",
-                "-a",
-            ])),
+            Manager::Apt => {
+                Some(words(&["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"]))
+            }
             Manager::Apk => Some(words(&["apk", "fix"])),
             _ => None,
         }
@@ -416,22 +422,72 @@ mod tests {
     fn what_managers_print_tells_why_they_failed() {
         let unknown = |name: &str| Reason::Unknown(vec![name.to_owned()]);
         for (manager, code, output, reason) in [
-            (Manager::Apt, 100, "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt)", Reason::Locked),
+            (
+                Manager::Apt,
+                100,
+                "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt)",
+                Reason::Locked,
+            ),
             (Manager::Apt, 100, "E: Unable to locate package nope", unknown("nope")),
             (Manager::Apt, 100, "E: Package 'gone' has no installation candidate", unknown("gone")),
-            (Manager::Apt, 100, "E: Failed to fetch http://x/y  Could not connect to 127.0.0.1:1", Reason::Network),
-            (Manager::Apt, 100, "E: You don't have enough free space in /var/cache/apt/archives/.", Reason::Disk),
+            (
+                Manager::Apt,
+                100,
+                "E: Failed to fetch http://x/y  Could not connect to 127.0.0.1:1",
+                Reason::Network,
+            ),
+            (
+                Manager::Apt,
+                100,
+                "E: You don't have enough free space in /var/cache/apt/archives/.",
+                Reason::Disk,
+            ),
             (Manager::Dnf, 1, "Error: Unable to find a match: nope", unknown("nope")),
-            (Manager::Dnf, 1, "Errors during downloading metadata for repository 'x'", Reason::Network),
+            (
+                Manager::Dnf,
+                1,
+                "Errors during downloading metadata for repository 'x'",
+                Reason::Network,
+            ),
             (Manager::Pacman, 1, "error: target not found: nope", unknown("nope")),
-            (Manager::Pacman, 1, "error: failed to synchronize all databases (unable to lock database)", Reason::Locked),
-            (Manager::Pacman, 1, "error: Partition / too full: 10 blocks needed, 2 blocks free\nerror: failed to commit transaction (not enough free disk space)", Reason::Disk),
+            (
+                Manager::Pacman,
+                1,
+                "error: failed to synchronize all databases (unable to lock database)",
+                Reason::Locked,
+            ),
+            (
+                Manager::Pacman,
+                1,
+                "error: Partition / too full: 10 blocks needed, 2 blocks free\nerror: failed to commit transaction (not enough free disk space)",
+                Reason::Disk,
+            ),
             (Manager::Zypper, 104, "No provider of 'nope' found.", unknown("nope")),
-            (Manager::Zypper, 7, "System management is locked by the application with pid 12 (zypper).", Reason::Locked),
+            (
+                Manager::Zypper,
+                7,
+                "System management is locked by the application with pid 12 (zypper).",
+                Reason::Locked,
+            ),
             (Manager::Zypper, 106, "Skipping repository", Reason::Network),
-            (Manager::Apk, 1, "ERROR: unable to select packages:\n  nope (no such package):\n    required by: world[nope]", unknown("nope")),
-            (Manager::Apk, 99, "ERROR: Unable to lock database: Resource temporarily unavailable", Reason::Locked),
-            (Manager::Brew, 1, "Warning: No available formula with the name \"nope\".", unknown("nope")),
+            (
+                Manager::Apk,
+                1,
+                "ERROR: unable to select packages:\n  nope (no such package):\n    required by: world[nope]",
+                unknown("nope"),
+            ),
+            (
+                Manager::Apk,
+                99,
+                "ERROR: Unable to lock database: Resource temporarily unavailable",
+                Reason::Locked,
+            ),
+            (
+                Manager::Brew,
+                1,
+                "Warning: No available formula with the name \"nope\".",
+                unknown("nope"),
+            ),
             (Manager::Apt, 100, "dpkg: error processing package x (--configure)", Reason::Other),
         ] {
             assert_eq!(manager.reason(Some(code), output), reason, "{output}");

@@ -39,7 +39,8 @@ impl Plan {
     pub fn of(survey: &Survey, sudo: bool) -> Plan {
         let system = survey.manager.filter(|(_, is_there)| *is_there).and_then(|(manager, _)| {
             let mut required: Vec<String> = Vec::new();
-            for name in survey.absent.iter().filter(|one| one.required).flat_map(|one| &one.packages)
+            for name in
+                survey.absent.iter().filter(|one| one.required).flat_map(|one| &one.packages)
             {
                 if !required.contains(name) {
                     required.push(name.clone());

@@ -33,7 +33,9 @@ impl Progress {
 
     /// Says nothing.
     pub fn silent() -> Progress {
-        Progress { quiet: true, ..Progress::new(0) }
+        let mut progress = Progress::new(0);
+        progress.quiet = true;
+        progress
     }
 
     /// More has turned out to be necessary.

@@ -60,7 +60,10 @@ fn binary(named: Option<&Path>, arch: Arch) -> Result<PathBuf, String> {
             Err(why) => whys.push(format!("{}: {why}", path.display())),
         }
     }
-    Err(format!("there is no static binary of ours to run ({}); --mak-init names one", whys.join("; ")))
+    Err(format!(
+        "there is no static binary of ours to run ({}); --mak-init names one",
+        whys.join("; ")
+    ))
 }
 
 fn fits(path: &Path, arch: Arch) -> Result<(), String> {

@@ -75,8 +75,7 @@ pub fn wanting(request: &Request, python: &PythonCheck) -> Option<Wanting> {
         installer: installer(root, search_path, &installed),
         required,
         optional,
-        managed: managed(root, &found.library)
-            .filter(|_| found.virtual_environment.is_none()),
+        managed: managed(root, &found.library).filter(|_| found.virtual_environment.is_none()),
         interpreter: found.path,
     })
 }
@@ -129,7 +128,13 @@ impl Wanting {
         let interpreter = self.interpreter.display().to_string();
         let start: Vec<String> = match self.installer.as_ref()? {
             Installer::Uv(path) => {
-                vec![path.display().to_string(), "pip".into(), "install".into(), "--python".into(), interpreter]
+                vec![
+                    path.display().to_string(),
+                    "pip".into(),
+                    "install".into(),
+                    "--python".into(),
+                    interpreter,
+                ]
             }
             Installer::Pip => [&interpreter, "-m", "pip", "install"]
                 .into_iter()
@@ -148,7 +153,9 @@ impl Wanting {
 /// How to get an environment that pip may change.
 pub fn proposal(wanting: &Wanting) -> String {
     let make = match &wanting.installer {
-        Some(Installer::Uv(_)) => format!("uv venv --python {} .venv", wanting.interpreter.display()),
+        Some(Installer::Uv(_)) => {
+            format!("uv venv --python {} .venv", wanting.interpreter.display())
+        }
         _ => format!("{} -m venv .venv", wanting.interpreter.display()),
     };
     format!(
@@ -241,9 +248,7 @@ mod tests {
     #[test]
     fn pip_and_uv_say_that_there_is_no_wheel() {
         assert!(has_no_wheel("ERROR: No matching distribution found for x"));
-        assert!(has_no_wheel(
-            "Because x has no usable wheels and you require x, we can conclude"
-        ));
+        assert!(has_no_wheel("Because x has no usable wheels and you require x, we can conclude"));
         assert!(!has_no_wheel("ERROR: Could not install packages due to an OSError"));
     }
 }

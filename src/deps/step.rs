@@ -75,7 +75,8 @@ impl Ended {
 impl fmt::Display for Step {
     /// As it would be typed.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let variables = self.environment.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
+        let variables =
+            self.environment.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
         let words = variables.chain(self.argv.iter().map(|word| quoted(word)));
         out.write_str(&words.collect::<Vec<_>>().join(" "))
     }
@@ -214,7 +215,8 @@ impl Output {
         for byte in &buffer[..count] {
             // Progress bars draw their lines over each other.
             if matches!(byte, b'\n' | b'\r') {
-                let line = String::from_utf8_lossy(&std::mem::take(&mut self.open_line)).into_owned();
+                let line =
+                    String::from_utf8_lossy(&std::mem::take(&mut self.open_line)).into_owned();
                 if !line.trim().is_empty() {
                     self.complete.push(line);
                 }

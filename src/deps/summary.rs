@@ -30,14 +30,8 @@ pub fn table(survey: &Survey, before: Option<&Survey>, outcome: Option<&Outcome>
             Some(before) if before > now => format!("   {} put right", before - now),
             _ => String::new(),
         };
-        let _ = writeln!(
-            out,
-            "{:<24} {:>6} {:>8} {:>7}{note}",
-            group.title(),
-            row[0],
-            row[1],
-            row[2]
-        );
+        let _ =
+            writeln!(out, "{:<24} {:>6} {:>8} {:>7}{note}", group.title(), row[0], row[1], row[2]);
     }
     if let Some(outcome) = outcome.filter(|outcome| !outcome.packages.is_empty()) {
         let _ = writeln!(out, "installed: {}", outcome.packages.join(", "));

@@ -122,7 +122,7 @@ pub fn survey(settings: &Settings) -> Survey {
         let packages = Packages::read(settings, &mut survey);
         survey.checks.extend(verify(&request).checks);
         survey.download(settings, &request);
-        packages.explain(&mut survey, &request);
+        packages.explain(&mut survey);
         packages.look(&mut survey, &request);
         survey.ask_python(&request);
     }
@@ -214,9 +214,11 @@ impl Survey {
         let arch = arch(&settings.root);
         for entry in &settings.profile.binaries {
             let Some(download) = &entry.download else { continue };
-            let Some(wanted) = request.binaries.iter().find(|one| {
-                one.name == entry.name || Path::new(&one.name) == download.destination
-            }) else {
+            let Some(wanted) = request
+                .binaries
+                .iter()
+                .find(|one| one.name == entry.name || Path::new(&one.name) == download.destination)
+            else {
                 continue;
             };
             let absent = self.checks.iter_mut().find(|check| {
@@ -256,7 +258,10 @@ impl Survey {
                 "dist.managed",
                 Status::Warn,
                 wanting.interpreter.display().to_string(),
-                format!("belongs to the distribution: {} keeps pip out (PEP 668)", folder.display()),
+                format!(
+                    "belongs to the distribution: {} keeps pip out (PEP 668)",
+                    folder.display()
+                ),
             )
             .remedy(python::proposal(wanting)),
         );
@@ -334,7 +339,7 @@ impl<'s> Packages<'s> {
 
     /// Turns "install the package that holds it" into the command that does, for what verify has
     /// found missing.
-    fn explain(&self, survey: &mut Survey, request: &Request) {
+    fn explain(&self, survey: &mut Survey) {
         let mut absent = Vec::new();
         for check in &mut survey.checks {
             if matches!(check.status, Status::Pass | Status::Skip) {
@@ -359,9 +364,7 @@ impl<'s> Packages<'s> {
         }
         survey.absent.extend(absent);
         for entry in wanted(self.settings) {
-            if let Need::Library(soname) = &entry.need
-                && request.libraries.iter().any(|library| library.soname == *soname)
-            {
+            if matches!(entry.need, Need::Library(_)) {
                 self.note(survey, entry);
             }
         }
@@ -410,17 +413,18 @@ impl<'s> Packages<'s> {
         let names = entry.packages(manager.name());
         let missing: Vec<String> = names.iter().filter(|name| !self.has(name)).cloned().collect();
         if names.is_empty() {
-            check.evidence.push(format!(
-                "the profile names no package of {} that brings it",
-                manager.name()
-            ));
+            check
+                .evidence
+                .push(format!("the profile names no package of {} that brings it", manager.name()));
             return;
         }
         if missing.is_empty() {
-            check.evidence.push(format!("{} is installed, and does not bring it", names.join(", ")));
+            check
+                .evidence
+                .push(format!("{} is installed, and does not bring it", names.join(", ")));
             return;
         }
-        check.remedy = Some(manager.install(&missing).join(" "));
+        check.remedy = Some(manager.typed(&missing));
         let what = entry.title();
         if !absent.iter().any(|known| known.what == what) {
             absent.push(Absent { what, packages: missing, required });
@@ -529,13 +533,8 @@ fn version_of(path: &Path) -> Option<String> {
             environment: vec![("LC_ALL".to_owned(), "C".to_owned())],
             guarded: false,
         };
-        let ended = step::run(
-            &step,
-            VERSION_LIMIT,
-            &Interrupts::default(),
-            &mut Progress::silent(),
-            false,
-        );
+        let ended =
+            step::run(&step, VERSION_LIMIT, &Interrupts::default(), &mut Progress::silent(), false);
         if ended.fine() { version_in(&ended.output) } else { None }
     })
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::words::Words;
 use super::{Opt, code, print, say, usage};
+use crate::config::document::LARGEST;
 use crate::config::resolve::{BUILT_IN, load_profile};
 use crate::config::{ConfigError, Profile, suggest, word};
 use crate::deps::install::Limits;
 use crate::deps::interrupt::Interrupts;
 use crate::deps::survey::EngineLook;
 use crate::deps::{Outcome, Plan, Settings, Survey, checker_report, install, summary, survey};
-use crate::platform::Root;
+use crate::platform::{Root, read_regular};
 use crate::verify::Verdict;
 
 /// 128 and SIGINT, as shells have it.
@@ -26,15 +27,35 @@ const DEFAULT_EXTRA: &str = "full";
 
 /// Its options.
 pub const OPTIONS: &[Opt] = &[
-    opt("profile", None, Some("NAME"), "What is needed: a profile in /etc/mak-init, a built-in one, or a path"),
+    opt(
+        "profile",
+        None,
+        Some("NAME"),
+        "What is needed: a profile in /etc/mak-init, a built-in one, or a path",
+    ),
     opt("install", None, None, "Install what is missing, then look again"),
-    opt("dry-run", None, None, "Print the commands of --install and change nothing; no container is run"),
-    opt("extras", None, Some("NAME,..."), "Extras of the profile and of pyproject.toml (default <PREFIX>EXTRAS, else full)"),
+    opt(
+        "dry-run",
+        None,
+        None,
+        "Print the commands of --install and change nothing; no container is run",
+    ),
+    opt(
+        "extras",
+        None,
+        Some("NAME,..."),
+        "Extras of the profile and of pyproject.toml (default <PREFIX>EXTRAS, else full)",
+    ),
     opt("build", None, None, "Also what only building software needs"),
     opt("requirements", None, Some("FILE"), "Also these Python requirements; may be repeated"),
     opt("docker-only", None, None, "Look at the container engine and at nothing else"),
     opt("without-engine", None, None, "Do not look at the container engine"),
-    opt("mak-init", None, Some("FILE"), "The static binary that proves the engine (default: the one beside mak)"),
+    opt(
+        "mak-init",
+        None,
+        Some("FILE"),
+        "The static binary that proves the engine (default: the one beside mak)",
+    ),
     opt("root", None, Some("DIR"), "Look at this root by its files; it cannot be installed into"),
     opt("format", None, Some("FORMAT"), "text, json, junit, or ipfs-kit (the Python checker's)"),
     opt("report", None, Some("FILE"), "Write the report there too: JSON, or what --format says"),
@@ -283,21 +304,35 @@ fn extras(
     let text = named.as_deref().unwrap_or(DEFAULT_EXTRA);
     let extras: Vec<String> =
         text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
-    let mut known: Vec<&str> = profile.packages.iter().flat_map(|entry| &entry.extras).map(String::as_str).collect();
-    known.extend(profile.python.iter().flat_map(|python| &python.extras).map(|(name, _)| name.as_str()));
+    let mut known: Vec<&str> =
+        profile.packages.iter().flat_map(|entry| &entry.extras).map(String::as_str).collect();
+    known.extend(
+        profile.python.iter().flat_map(|python| &python.extras).map(|(name, _)| name.as_str()),
+    );
     let unknown = extras.iter().find(|extra| !known.contains(&extra.as_str()));
     if let Some(extra) = unknown.filter(|_| named.is_some() && files.is_empty()) {
         let hint = suggest::hint(extra, known.iter().copied());
         return Err(usage(&format!("profile {:?} has no extra {extra:?}{hint}", profile.name)));
     }
-    let with_extras = |file: String| match named.as_ref() {
-        Some(_) if file.ends_with("pyproject.toml") => {
-            PathBuf::from(format!("{file}[{}]", extras.join(",")))
+    let with_extras = |file: String| {
+        let is_project = file.ends_with("pyproject.toml") && !extras.is_empty();
+        match is_project && (named.is_some() || offers(&file, DEFAULT_EXTRA)) {
+            true => PathBuf::from(format!("{file}[{}]", extras.join(","))),
+            false => PathBuf::from(file),
         }
-        _ => PathBuf::from(file),
     };
     let files = files.into_iter().map(with_extras).collect();
     Ok((extras, files))
+}
+
+/// Whether a project has this extra.
+fn offers(file: &str, extra: &str) -> bool {
+    let bytes = read_regular(Path::new(file), LARGEST).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let (table, _) = toml::de::DeTable::parse_recoverable(&text);
+    let project = table.get_ref().get("project").and_then(|value| value.get_ref().as_table());
+    let offered = project.and_then(|one| one.get("optional-dependencies")?.get_ref().as_table());
+    offered.is_some_and(|offered| offered.contains_key(extra))
 }
 
 fn time(words: &Words, flag: &str, default: Duration) -> Result<Duration, u8> {

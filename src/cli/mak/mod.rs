@@ -2,6 +2,7 @@
 //! call into `image`, `build` or `deps`, and its result an exit code. Each subcommand has a file
 //! with its table of options; `words` reads what was typed, `help` says the tables back.
 
+pub mod deps;
 pub mod help;
 pub mod words;
 
@@ -53,7 +54,13 @@ pub struct Opt {
 }
 
 /// All of them.
-pub const SUBCOMMANDS: &[Subcommand] = &[];
+pub const SUBCOMMANDS: &[Subcommand] = &[Subcommand {
+    name: "deps",
+    operands: "",
+    help: "What a profile needs, against this machine; --install puts it right",
+    options: deps::OPTIONS,
+    main: deps::main,
+}];
 
 /// Runs what was asked for; the result is the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {

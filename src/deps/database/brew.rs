@@ -17,7 +17,8 @@ pub(super) fn read(root: &Root) -> Database {
         for formula in root.names(&cellar) {
             // An interrupted installation leaves a formula without a version.
             let versions = root.names(&cellar.join(&formula));
-            let version = versions.iter().rev().find(|name| !name.as_encoded_bytes().starts_with(b"."));
+            let version =
+                versions.iter().rev().find(|name| !name.as_encoded_bytes().starts_with(b"."));
             let name = formula.to_string_lossy().into_owned();
             match version {
                 Some(version) => {

@@ -74,8 +74,10 @@ fn end(database: &mut Database, paragraph: Paragraph, without_status: bool) {
     let installed = state == b"installed" || (without_status && state.is_empty());
     if !installed {
         // What dpkg itself asks `--configure -a` or a reinstallation for.
-        if matches!(state, b"half-installed" | b"unpacked" | b"half-configured" | b"triggers-awaited")
-        {
+        if matches!(
+            state,
+            b"half-installed" | b"unpacked" | b"half-configured" | b"triggers-awaited"
+        ) {
             database.unfinished.push(text(paragraph.package));
         }
         return;
