@@ -4,6 +4,8 @@
 //! `cli → {death, init, verify, health, deps} → {loader, python, directories} → {elf, platform} → config`.
 //! The whole picture is in `docs/architecture.md`.
 
+#[cfg(feature = "mak")]
+pub mod build;
 pub mod cli;
 pub mod config;
 pub mod death;
@@ -11,6 +13,8 @@ pub mod death;
 pub mod deps;
 pub mod directories;
 pub mod elf;
+#[cfg(feature = "mak")]
+pub mod engine;
 pub mod health;
 pub mod init;
 pub mod loader;

@@ -6,7 +6,7 @@
 #     cargo build --bins && sudo tests/deps.sh
 #
 # MAK_BIN: the program under test. Debian packages it needs: dnf rpm pacman-package-manager zypper createrepo-c
-# libarchive-tools dpkg-dev mmdebstrap.
+# libarchive-tools makepkg dpkg-dev mmdebstrap.
 set -euo pipefail
 if [ "${1:-}" != inside ]; then
     [ "$(id -u)" -eq 0 ] || { echo "these tests need root: they mount roots of their own" >&2; exit 1; }
@@ -340,6 +340,8 @@ dnf_tests() {
 
 zypper_tests() {
     as opensuse
+    # Debian's rpm has its database in the user's folder, its zypper in SUSE's place.
+    echo '%_dbpath /var/lib/rpm' >"$root/root/.rpmmacros"
     cp -r "$work/rpms" "$root/repo/rpm"
     mkdir -p "$root/etc/zypp/repos.d"
     rm -f "$root"/etc/zypp/repos.d/*

@@ -341,7 +341,10 @@ impl Run<'_> {
         wanting: &Wanting,
         system: Option<&SystemPlan>,
     ) -> Result<(), Stop> {
-        let without = |output: &str| python::has_no_wheel(output);
+        // An index that does not answer has no wheels either.
+        let without = |output: &str| {
+            python::has_no_wheel(output) && Manager::Brew.reason(None, output) != Reason::Network
+        };
         let Some(step) = wanting.step(&wanting.required, Form::AskForWheels) else { return Ok(()) };
         self.progress.begin("looking for wheels");
         let ended = self.run(&step)?;

@@ -178,6 +178,7 @@ fn opener(path: &Path) -> Option<i32> {
     let entries = std::fs::read_dir("/proc").ok()?;
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != std::process::id().cast_signed())
         .find(|pid| has_open(*pid, path))
 }
 

@@ -3,12 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use super::command::Credentials;
 use super::report::Status;
 use crate::config::DEFAULT_PATH;
 use crate::config::profile::{DirectoryEntry, LoadEntry, Severities};
 use crate::config::{PlatformEntry, Profile, Severity};
 use crate::loader::Processor;
-use crate::platform::Root;
+use crate::platform::{Arch, Root};
 
 /// What is to be verified.
 pub struct Request {
@@ -45,6 +46,12 @@ pub struct Request {
     pub processor: Option<Processor>,
     /// Bytes of a page there; this kernel's where none is named and the root is our own.
     pub page_size: Option<u64>,
+    /// The architecture that the root is for, where that is declared; else its own files tell.
+    pub arch: Option<Arch>,
+    /// As whom the command would be started, where that is declared.
+    pub who: Option<Credentials>,
+    /// Where the command would be started; `None` is this process's own folder.
+    pub working_folder: Option<PathBuf>,
 }
 
 /// A library to find.
@@ -178,6 +185,9 @@ impl Request {
             surroundings: Surroundings::of(environment),
             processor: None,
             page_size: None,
+            arch: None,
+            who: None,
+            working_folder: None,
         }
     }
 
