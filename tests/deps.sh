@@ -11,22 +11,7 @@ set -euo pipefail
 if [ "${1:-}" != inside ]; then
     [ "$(id -u)" -eq 0 ] || { echo "these tests need root: they mount roots of their own" >&2; exit 1; }
     cd "$(dirname "$0")/.."
-    # Most of the time is waiting, for deadlines and second attempts: these wait beside each other.
-    logs="$(mktemp -d)"
-    trap 'rm -rf "$logs"' EXIT
-    all=("bookworm" "trixie" "disk dnf zypper pacman")
-    [ -z "${MAK_DEPS_TESTS:-}" ] || all=("$MAK_DEPS_TESTS")
-    pids=()
-    for group in "${all[@]}"; do
-        MAK_DEPS_TESTS="$group" unshare --mount --propagation private "$BASH" tests/deps.sh inside \
-            >"$logs/${group%% *}" 2>&1 </dev/null &
-        pids+=($!)
-    done
-    code=0
-    for pid in "${pids[@]}"; do wait "$pid" || code=1; done
-    cat "$logs"/* | grep -v ' passed, ' || true
-    echo "$(cat "$logs"/* | grep -c '^ok: ') passed, $(cat "$logs"/* | grep -c '^not ok: ' || true) failed"
-    exit "$code"
+    exec unshare --mount --propagation private "$BASH" tests/deps.sh inside
 fi
 
 mak="$(realpath "${MAK_BIN:-target/debug/mak}")"
@@ -417,8 +402,9 @@ pacman_tests() {
     ok "pacman: a held and a forgotten lock are 75 and told apart"
 }
 
-case $MAK_DEPS_TESTS in *dnf* | *zypper*) rpm_repository ;; esac
-for one in $MAK_DEPS_TESTS; do
+tests="${MAK_DEPS_TESTS:-bookworm trixie disk dnf zypper pacman}"
+case $tests in *dnf* | *zypper*) rpm_repository ;; esac
+for one in $tests; do
     case $one in
         bookworm) apt_tests "bookworm apt" / ;;
         trixie) trixie; apt_tests "trixie apt" "$work/trixie" ;;
