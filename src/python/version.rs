@@ -92,8 +92,8 @@ impl Specifier {
             return Err(scan.error("a comparison such as >= or == was expected"));
         };
         scan.skip_space();
-        let start = scan.error("");
-        let fail = |problem: String| SyntaxError { problem, ..start.clone() };
+        let start = *scan;
+        let fail = |problem: String| SyntaxError { problem, ..start.error("") };
         if operator == Operator::Identical {
             let text = scan.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ';' | ')'));
             return Ok(Specifier { operator, text: text.to_owned(), wanted: Wanted::Text });
@@ -145,7 +145,7 @@ impl Specifier {
 }
 
 fn compare(operator: Operator, wanted: &Version, version: &Version) -> bool {
-    let public = version.clone().without_local();
+    let public = if version.is_local() { version.clone().without_local() } else { version.clone() };
     let order = public.cmp(wanted);
     match operator {
         Operator::Identical => false,

@@ -344,17 +344,23 @@ impl<'a> Files<'a> {
                 return vec![Check::new("record.unreadable", self.failed, subject, message)];
             }
         };
-        let entries: Vec<RecordEntry> = record::entries(&text).collect();
-        let mut troubles = self.differences(distribution, &entries);
-        let whole = troubles.is_empty();
-        troubles.extend(self.wheel(distribution));
-        troubles.extend(self.native_files(distribution, &entries));
-        if let Some(index) = hash_as {
-            self.note_hashes(index, distribution, &entries);
+        let mut looked = record::Files::of(self.root, &distribution.folder);
+        let (mut count, mut differences, mut native) = (0, Vec::new(), Vec::new());
+        for entry in record::entries(&text) {
+            count += 1;
+            differences.extend(looked.difference(&entry));
+            native.extend(record::native_file(distribution, &entry));
+            if let Some(index) = hash_as {
+                self.note_hash(index, distribution, &entry);
+            }
         }
+        let whole = differences.is_empty();
+        let mut troubles = self.differences(distribution, &differences);
+        troubles.extend(self.wheel(distribution));
+        troubles.extend(native.iter().filter_map(|file| self.native_file(file)));
         let mut checks = self.gathered(distribution, troubles);
         if whole {
-            let message = format!("{} files as recorded", entries.len());
+            let message = format!("{count} files as recorded");
             checks.push(Check::new("record.missing", Status::Pass, subject, message));
         }
         if let Some(check) = checks.pop() {
@@ -384,15 +390,12 @@ impl<'a> Files<'a> {
         checks
     }
 
-    fn note_hashes(&self, index: usize, distribution: &Distribution, entries: &[RecordEntry]) {
-        let mut hashed = self.hashed.borrow_mut();
-        for entry in entries {
-            let Some(digest) = entry.hash.as_deref().and_then(content::digest) else { continue };
-            let inside = distribution.folder.join(&*entry.path);
-            // What is gone or out of reach has been said.
-            if let Ok(path) = self.root.reach(&inside) {
-                hashed.push((index, inside, Expected { path, digest }));
-            }
+    fn note_hash(&self, index: usize, distribution: &Distribution, entry: &RecordEntry) {
+        let Some(digest) = entry.hash.as_deref().and_then(content::digest) else { return };
+        let inside = distribution.folder.join(&*entry.path);
+        // What is gone or out of reach has been said.
+        if let Ok(path) = self.root.reach(&inside) {
+            self.hashed.borrow_mut().push((index, inside, Expected { path, digest }));
         }
     }
 
@@ -429,8 +432,7 @@ impl<'a> Files<'a> {
         checks
     }
 
-    fn differences(&self, distribution: &Distribution, entries: &[RecordEntry]) -> Vec<Trouble> {
-        let differences = record::missing_or_resized(self.root, distribution, entries);
+    fn differences(&self, distribution: &Distribution, differences: &[Difference]) -> Vec<Trouble> {
         if differences.is_empty() {
             return Vec::new();
         }
@@ -460,13 +462,6 @@ impl<'a> Files<'a> {
         let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
         let text = format!("its wheel is {}: {}", tags.join(", "), misfit(problem));
         Some(Trouble::new("wheel.tag", text))
-    }
-
-    fn native_files(&self, distribution: &Distribution, entries: &[RecordEntry]) -> Vec<Trouble> {
-        record::native_files(distribution, entries)
-            .iter()
-            .filter_map(|file| self.native_file(file))
-            .collect()
     }
 
     fn native_file(&self, file: &NativeFile) -> Option<Trouble> {

@@ -17,6 +17,7 @@
 )]
 
 pub mod child;
+pub mod dynamic_loader;
 pub mod endpoint;
 pub mod folder;
 pub mod launch;
