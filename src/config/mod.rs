@@ -27,6 +27,9 @@ pub use signal::Signal;
 
 use std::fmt;
 
+/// Where programs are looked for where the environment has no PATH.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Why there is no configuration to go on with.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ConfigError {

@@ -5,12 +5,10 @@
 //! well, with the rules that glibc's `elf_machine_reject_phdr_p` and `dl-machine.h` follow.
 
 use std::fmt;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use super::ElfError;
 use super::bytes::Bytes;
-use crate::platform::Arch;
+use crate::platform::{Arch, Contents};
 
 /// Length of the file header of class 64 (gABI, chapter 4); that of class 32 is 52 bytes.
 pub(super) const HEADER: usize = 64;
@@ -213,12 +211,12 @@ pub(crate) fn endian_of(arch: Arch) -> Endian {
 }
 
 /// Reads the file header; nothing after the first 64 bytes is touched.
-pub fn identify(file: &File) -> Result<Identity, ElfError> {
+pub fn identify(file: &dyn Contents) -> Result<Identity, ElfError> {
     header(file).map(|(identity, _)| identity)
 }
 
 /// The file header, decoded and as it stands in the file.
-pub(super) fn header(file: &File) -> Result<(Identity, [u8; HEADER]), ElfError> {
+pub(super) fn header(file: &dyn Contents) -> Result<(Identity, [u8; HEADER]), ElfError> {
     let mut bytes = [0; HEADER];
     let length = read_up_to(file, &mut bytes, 0)?;
     let identity = parse(&bytes, length)?;
@@ -271,7 +269,11 @@ fn parse(bytes: &[u8; HEADER], length: usize) -> Result<Identity, ElfError> {
 }
 
 /// Fills `buffer` from `offset` on, as far as the file reaches; returns how far.
-pub(super) fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+pub(super) fn read_up_to(
+    file: &dyn Contents,
+    buffer: &mut [u8],
+    offset: u64,
+) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         let Some(at) = offset.checked_add(filled as u64).filter(|at| i64::try_from(*at).is_ok())

@@ -4,12 +4,12 @@
 //! a string table of 100 MiB nor a sparse file costs memory.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 
 use super::ElfError;
 use super::bytes::Bytes;
 use super::identity::{Class, Endian, HEADER, Identity, header, read_up_to};
+use crate::platform::Contents;
 
 /// Bytes held of each of the two regions being read.
 const WINDOW: usize = 8 * 1024;
@@ -36,7 +36,7 @@ pub(super) const LOAD: u32 = 1;
 pub(super) struct Image<'f> {
     pub identity: Identity,
     pub segments: Vec<Segment>,
-    file: &'f File,
+    file: &'f dyn Contents,
     length: u64,
     tables: Window,
     strings: Window,
@@ -67,7 +67,7 @@ impl Window {
         skip.and_then(|skip| held.get(skip..)).unwrap_or_default()
     }
 
-    fn fill(&mut self, file: &File, offset: u64, size: usize) -> std::io::Result<()> {
+    fn fill(&mut self, file: &dyn Contents, offset: u64, size: usize) -> std::io::Result<()> {
         self.filled = 0;
         self.offset = offset;
         self.long = if size > WINDOW { vec![0; size] } else { Vec::new() };
@@ -80,9 +80,9 @@ impl Window {
 impl<'f> Image<'f> {
     /// Reads the file header and the program headers, and checks that the segments that are to be
     /// loaded lie inside the file.
-    pub fn open(file: &'f File) -> Result<Image<'f>, ElfError> {
+    pub fn open(file: &'f dyn Contents) -> Result<Image<'f>, ElfError> {
         let (identity, header) = header(file)?;
-        let length = file.metadata()?.len();
+        let length = file.length()?;
         let segments = segments(file, &identity, &header, length)?;
         for segment in segments.iter().filter(|segment| segment.kind == LOAD) {
             inside(segment.offset, segment.size, length, "a loaded segment")?;
@@ -222,7 +222,7 @@ const LAYOUT_32: Layout = Layout { entry: 32, offset: 4, address: 8, size: 16, a
 const LAYOUT_64: Layout = Layout { entry: 56, offset: 8, address: 16, size: 32, alignment: 48 };
 
 fn segments(
-    file: &File,
+    file: &dyn Contents,
     identity: &Identity,
     header: &[u8; HEADER],
     length: u64,

@@ -5,12 +5,12 @@
 //! of each list; below 4 MiB together, a few KiB for ordinary files.
 
 use std::ffi::OsString;
-use std::fs::File;
 
 use super::image::{Image, LOAD, Segment};
 use super::property::{self, Property};
 use super::versions::{self, RequiredVersion, Strings};
 use super::{ElfError, Identity, Kind};
+use crate::platform::Contents;
 
 /// Entries of the dynamic section; real ones have 20 to 300.
 const MOST_ENTRIES: u64 = 8 * 1024;
@@ -93,7 +93,7 @@ impl Object {
 }
 
 /// Reads the headers and the dynamic section of a file.
-pub fn read(file: &File) -> Result<Object, ElfError> {
+pub fn read(file: &dyn Contents) -> Result<Object, ElfError> {
     let mut image = Image::open(file)?;
     let mut object = Object {
         identity: image.identity,
@@ -240,6 +240,7 @@ mod tests {
     use crate::loader::fixture::{Folder, arch, compile};
     use crate::platform::Arch;
     use proptest::prelude::*;
+    use std::fs::File;
     use std::os::unix::fs::FileExt;
 
     fn open(folder: &Folder, name: &str) -> File {

@@ -1,12 +1,11 @@
 //! Whether a shared object exports a function, found as the loader finds it: through DT_GNU_HASH
 //! or DT_HASH (gABI, chapter 5), and only where there is neither, symbol by symbol.
 
-use std::fs::File;
-
 use super::ElfError;
 use super::image::Image;
 use super::object::{PT_DYNAMIC, Tags, tags};
 use super::versions::Strings;
+use crate::platform::Contents;
 
 /// Symbols compared for one name. A chain of a hash table has a few entries.
 const MOST_STEPS: u64 = 4096;
@@ -15,7 +14,7 @@ const MOST_SYMBOLS: u64 = 16 * 1024;
 
 /// Which of `names` the file defines as dynamic symbols, in their order. A file without a dynamic
 /// section or symbol table exports nothing.
-pub fn exports(file: &File, names: &[&str]) -> Result<Vec<bool>, ElfError> {
+pub fn exports(file: &dyn Contents, names: &[&str]) -> Result<Vec<bool>, ElfError> {
     let mut image = Image::open(file)?;
     let nothing = vec![false; names.len()];
     let Some(segment) = image.segment(PT_DYNAMIC) else { return Ok(nothing) };
@@ -161,6 +160,7 @@ mod tests {
     use super::*;
     use crate::loader::fixture::Folder;
     use proptest::prelude::*;
+    use std::fs::File;
 
     const SOURCE: &str = "int one(void){return 1;} int two(void){return 2;}
         static int hidden(void){return 3;} int absent(void);

@@ -15,9 +15,7 @@ use super::mask::{Inherited, give_back};
 use super::pid::Pid;
 use super::shared_spawn;
 use super::terminal::Terminal;
-
-/// The PATH of execvp(3) where the environment has none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::config::DEFAULT_PATH;
 
 /// The code where a step of our own fails, as of env(1), nice(1) and their kind.
 const FAILED: u8 = 125;

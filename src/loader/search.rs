@@ -17,7 +17,7 @@ use super::conditions::Conditions;
 use super::{glibc, musl, preload};
 use crate::elf::{self, ElfError, Identity, Object};
 use crate::platform::userland::{Family as Libc, loader_of};
-use crate::platform::{Arch, Root};
+use crate::platform::{Arch, Contents, Regular, Root};
 
 const CACHE: &str = "/etc/ld.so.cache";
 /// Folders that a [`Resolution::Missing`] names at most.
@@ -376,7 +376,7 @@ impl<'a> Loader<'a> {
         let Some(file) = folder.map(|folder| folder.join(name)) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        if file.symlink_metadata()?.is_symlink() { self.root.locate(path) } else { Ok(file) }
+        if self.root.meta_at(&file)?.is_symlink() { self.root.locate(path) } else { Ok(file) }
     }
 
     /// Reads the object at a path inside the root, or remembers it.
@@ -536,10 +536,10 @@ fn number(version: &[u8]) -> Option<u32> {
 }
 
 /// What is wrong with a file that is not ELF; a text in its place is mostly a linker script.
-fn not_loadable(file: &std::fs::File, error: ElfError) -> String {
+fn not_loadable(file: &Regular, error: ElfError) -> String {
     let mut start = [0; 64];
     let text = matches!(error, ElfError::NotElf)
-        && matches!(std::os::unix::fs::FileExt::read_at(file, &mut start, 0), Ok(64))
+        && matches!(file.read_at(&mut start, 0), Ok(64))
         && start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
     if text {
         return "is a text (a linker script?), not an ELF file".to_owned();

@@ -1,14 +1,13 @@
 //! The version of a root's C library, read from its files: glibc's stands in the banner inside
 //! `libc.so.6`, musl's in the package database of Alpine or in the loader itself.
 
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 use serde::Serialize;
 
 use super::userland::{Family, Userland};
-use super::{Arch, Root};
+use super::{Arch, Contents, Root};
 use crate::elf;
 
 /// A C library; the version is `None` where the files do not tell it.
@@ -92,7 +91,7 @@ fn glibc_banner(root: &Root, path: &Path) -> Option<String> {
     /// More than the banner's own words and number.
     const OVERLAP: u64 = 64;
     let file = root.open(path).ok()?;
-    let mut end = file.metadata().ok()?.len().min(MOST_LIBRARY_BYTES);
+    let mut end = file.length().ok()?.min(MOST_LIBRARY_BYTES);
     let mut block = vec![0; (BLOCK + OVERLAP) as usize];
     while end > 0 {
         let start = end.saturating_sub(BLOCK);

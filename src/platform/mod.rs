@@ -8,12 +8,14 @@ pub mod arch;
 pub mod cgroup;
 pub mod cpu;
 pub mod emulation;
+pub mod file;
 pub mod kernel;
 pub mod libc;
 pub mod limits;
 pub mod oom;
 pub mod root;
 pub mod text;
+pub mod tree;
 pub mod userland;
 pub mod users;
 
@@ -21,6 +23,7 @@ use serde::Serialize;
 
 pub use arch::Arch;
 pub use emulation::Emulation;
+pub use file::{Contents, Meta, Regular};
 pub use kernel::{Uname, prefixed_variables, variables};
 pub use libc::Libc;
 pub use root::{Root, read_regular};

@@ -1,28 +1,35 @@
-//! A root filesystem to look at: `/` of this process, or a folder that holds one (`--root`).
+//! A root filesystem to look at: `/` of this process, a folder that holds one (`--root`), or the
+//! files of an image's layers ([`Tree`]), of which nothing is unpacked.
 //!
 //! Every path inside is resolved as it would be with that folder as `/`: absolute symbolic links
 //! and `..` stay inside. Files are opened without blocking, so that a FIFO cannot hang a check,
 //! and read up to a limit, so that a sparse file cannot fill the memory.
+//!
+//! A path that [`Root::locate`] has found has no link left in it. It is a path on this machine,
+//! or of an image the path inside; two paths with the same one lead to the same file, and
+//! [`Root::meta_at`] says what is there.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use super::file::{self, Meta, Place, Regular};
+use super::tree::Tree;
+
 /// As many symbolic links as the kernel follows in one path (`man 7 path_resolution`).
 const MOST_LINKS: usize = 40;
-/// Bytes that are set aside for a file because of its size alone.
-const MOST_TRUSTED: u64 = 1 << 20;
 /// Paths that a trail holds at most.
 const LONGEST_TRAIL: usize = 100_000;
 
-/// A folder taken as `/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A folder, or an image, taken as `/`.
+#[derive(Clone, Debug)]
 pub struct Root {
     base: PathBuf,
+    /// The files of an image; the base is `/` then.
+    #[cfg(feature = "mak")]
+    tree: Option<Rc<Tree>>,
     /// What was looked at, where somebody wants to know.
     trail: Option<Rc<RefCell<Vec<PathBuf>>>>,
 }
@@ -30,14 +37,33 @@ pub struct Root {
 impl Root {
     /// The root this process runs in.
     pub fn host() -> Root {
-        Root { base: PathBuf::from("/"), trail: None }
+        Root {
+            base: PathBuf::from("/"),
+            #[cfg(feature = "mak")]
+            tree: None,
+            trail: None,
+        }
+    }
+
+    /// The files of an image.
+    #[cfg(feature = "mak")]
+    pub fn of_image(tree: Rc<Tree>) -> Root {
+        Root { tree: Some(tree), ..Root::host() }
+    }
+
+    /// The files, where this is an image: never in what runs inside of one.
+    fn tree(&self) -> Option<&Tree> {
+        #[cfg(feature = "mak")]
+        return self.tree.as_deref();
+        #[cfg(not(feature = "mak"))]
+        None
     }
 
     /// The folder `base` as root; it must exist and be a folder.
     pub fn at(base: &Path) -> io::Result<Root> {
         let base = base.canonicalize()?;
         if base.is_dir() {
-            Ok(Root { base, trail: None })
+            Ok(Root { base, ..Root::host() })
         } else {
             Err(io::ErrorKind::NotADirectory.into())
         }
@@ -45,7 +71,12 @@ impl Root {
 
     /// Whether this is the root that this process runs in.
     pub fn is_host(&self) -> bool {
-        self.base == Path::new("/")
+        self.tree().is_none() && self.base == Path::new("/")
+    }
+
+    /// Whether these are the files of an image, which no kernel here can be asked about.
+    pub fn is_image(&self) -> bool {
+        self.tree().is_some()
     }
 
     /// The folder itself.
@@ -53,45 +84,61 @@ impl Root {
         &self.base
     }
 
-    /// The path on this machine of `path` inside the root, with every link followed.
-    /// Fails where the last part does not exist.
+    /// Where `path` inside the root leads, with every link followed. Fails where the last part
+    /// does not exist.
     pub fn locate(&self, path: &Path) -> io::Result<PathBuf> {
         if self.is_host() {
             return Path::new("/").join(path).canonicalize();
         }
-        let mut rest: Vec<OsString> = parts(path);
-        rest.reverse();
-        let mut inside: Vec<OsString> = Vec::new();
-        let mut links = 0;
-        while let Some(part) = rest.pop() {
-            if part == ".." {
-                inside.pop();
-                continue;
-            }
-            inside.push(part);
-            let here = self.on_host(&inside);
-            let meta = here.symlink_metadata()?;
-            if meta.is_symlink() {
-                links += 1;
-                if links > MOST_LINKS {
-                    return Err(rustix::io::Errno::LOOP.into());
-                }
-                let target = here.read_link()?;
-                inside.pop();
-                if target.is_absolute() {
-                    inside.clear();
-                }
-                let mut target = parts(&target);
-                target.reverse();
-                rest.extend(target);
-            } else if !rest.is_empty() && !meta.is_dir() {
-                return Err(io::ErrorKind::NotADirectory.into());
-            }
-        }
-        Ok(self.on_host(&inside))
+        follow(&self.base, path, |here| {
+            let meta = self.meta_at(here)?;
+            Ok(match meta.is_symlink() {
+                true => Step::Link(self.link_at(here)?),
+                false if meta.is_dir() => Step::Folder,
+                false => Step::Other,
+            })
+        })
     }
 
-    /// How a path on this machine is called inside the root.
+    /// What stands at a located path, or at a name joined to one; a link is not followed.
+    pub fn meta_at(&self, located: &Path) -> io::Result<Meta> {
+        match self.tree() {
+            None => located.symlink_metadata().map(Meta::from),
+            Some(tree) => {
+                tree.get(located).map(|entry| entry.meta).ok_or_else(|| absent(tree, located))
+            }
+        }
+    }
+
+    /// The target of a link at a located path, or at a name joined to one.
+    pub fn link_at(&self, located: &Path) -> io::Result<PathBuf> {
+        match self.tree() {
+            None => located.read_link(),
+            Some(tree) => tree
+                .get(located)
+                .and_then(|entry| tree.link(&entry))
+                .ok_or_else(|| io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// What `path` leads to, links followed.
+    pub fn metadata(&self, path: &Path) -> io::Result<Meta> {
+        let there = self.reach(path)?;
+        match self.tree() {
+            None => there.metadata().map(Meta::from),
+            Some(_) => self.meta_at(&there),
+        }
+    }
+
+    /// What is at the end of `path`, where the last part may be a link.
+    pub fn symlink_metadata(&self, path: &Path) -> io::Result<Meta> {
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) => self.meta_at(&self.locate(folder)?.join(name)),
+            _ => self.metadata(path),
+        }
+    }
+
+    /// How a located path is called inside the root.
     pub fn inside(&self, host: &Path) -> PathBuf {
         match host.strip_prefix(&self.base) {
             Ok(rest) => Path::new("/").join(rest),
@@ -101,17 +148,17 @@ impl Root {
 
     /// Whether `path` exists inside the root, links followed.
     pub fn exists(&self, path: &Path) -> bool {
-        self.reach(path).is_ok_and(|host| host.exists())
+        self.metadata(path).is_ok()
     }
 
     /// Whether `path` is a folder inside the root, links followed.
     pub fn is_dir(&self, path: &Path) -> bool {
-        self.reach(path).is_ok_and(|host| host.is_dir())
+        self.metadata(path).is_ok_and(|meta| meta.is_dir())
     }
 
     /// Whether `path` is a regular file inside the root, links followed.
     pub fn is_file(&self, path: &Path) -> bool {
-        self.reach(path).is_ok_and(|host| host.is_file())
+        self.metadata(path).is_ok_and(|meta| meta.is_file())
     }
 
     /// The same root, noting every path that is looked at from now on ([`Root::take_trail`]).
@@ -140,74 +187,118 @@ impl Root {
         }
     }
 
-    /// The path on this machine for a call that follows links itself. In this process's own root
-    /// the kernel does that; resolving each link here would cost a call for every part.
-    pub fn reach(&self, path: &Path) -> io::Result<PathBuf> {
+    /// The path for a call that follows links itself. In this process's own root the kernel does
+    /// that; resolving each link here would cost a call for every part.
+    fn reach(&self, path: &Path) -> io::Result<PathBuf> {
         self.note_with(|| path.to_owned());
         if self.is_host() { Ok(Path::new("/").join(path)) } else { self.locate(path) }
     }
 
+    /// Where the bytes of a regular file are, to be opened later and by any thread.
+    pub fn place(&self, path: &Path) -> io::Result<Place> {
+        let there = self.reach(path)?;
+        let Some(tree) = self.tree() else { return Ok(Place::Path(there)) };
+        let entry = tree.get(&there).ok_or(io::ErrorKind::NotFound)?;
+        if !entry.meta.is_file() {
+            return Err(file::refused(entry.meta.kind));
+        }
+        tree.part(&entry).map(Place::Part).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     /// Opens a regular file for reading.
-    pub fn open(&self, path: &Path) -> io::Result<File> {
-        open_regular(&self.reach(path)?)
+    pub fn open(&self, path: &Path) -> io::Result<Regular> {
+        self.place(path)?.open()
     }
 
     /// Reads a regular file of at most `limit` bytes; a longer one is an error.
     pub fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        read_all(self.open(path)?, limit)
+        self.open(path)?.read_all(limit)
     }
 
     /// The names in a folder, sorted; an empty list where there is no such folder.
     pub fn names(&self, path: &Path) -> Vec<OsString> {
-        let Ok(entries) = self.reach(path).and_then(std::fs::read_dir) else { return Vec::new() };
-        let mut names: Vec<OsString> =
-            entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+        let Ok(there) = self.reach(path) else { return Vec::new() };
+        let mut names: Vec<OsString> = match self.tree() {
+            Some(tree) => tree.names(&there).unwrap_or_default(),
+            None => match std::fs::read_dir(there) {
+                Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect(),
+                Err(_) => Vec::new(),
+            },
+        };
         names.sort();
         names
     }
+}
 
-    fn on_host(&self, inside: &[OsString]) -> PathBuf {
-        let mut path = self.base.clone();
-        path.extend(inside);
-        path
+/// What is met on the way along a path.
+pub(crate) enum Step {
+    /// A folder.
+    Folder,
+    /// A link, with its target.
+    Link(PathBuf),
+    /// Anything else; the path ends here.
+    Other,
+}
+
+/// Follows `path` with `base` as `/`, asking `look` what stands at each part of it. The result
+/// has no link in it.
+pub(crate) fn follow(
+    base: &Path,
+    path: &Path,
+    look: impl Fn(&Path) -> io::Result<Step>,
+) -> io::Result<PathBuf> {
+    let mut rest: Vec<OsString> = parts(path);
+    rest.reverse();
+    let mut here = base.to_owned();
+    let mut depth = 0_usize;
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        if part == ".." {
+            if depth > 0 {
+                here.pop();
+                depth -= 1;
+            }
+            continue;
+        }
+        here.push(part);
+        depth += 1;
+        match look(&here)? {
+            Step::Folder => {}
+            Step::Other if rest.is_empty() => {}
+            Step::Other => return Err(io::ErrorKind::NotADirectory.into()),
+            Step::Link(target) => {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(rustix::io::Errno::LOOP.into());
+                }
+                here.pop();
+                depth -= 1;
+                if target.is_absolute() {
+                    here = base.to_owned();
+                    depth = 0;
+                }
+                let mut target = parts(&target);
+                target.reverse();
+                rest.extend(target);
+            }
+        }
+    }
+    Ok(here)
+}
+
+/// Why an image has nothing at this path: what the kernel would say.
+fn absent(tree: &Tree, path: &Path) -> io::Error {
+    let beyond = path.ancestors().skip(1).find_map(|folder| tree.get(folder));
+    match beyond {
+        Some(entry) if !entry.meta.is_dir() => rustix::io::Errno::NOTDIR.into(),
+        _ => rustix::io::Errno::NOENT.into(),
     }
 }
 
 /// Reads a regular file of at most `limit` bytes, wherever the path leads from here; a longer one
 /// is an error.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    read_all(open_regular(path)?, limit)
-}
-
-/// Opens a regular file by its path on this machine, without blocking at anything else.
-pub fn open_regular(path: &Path) -> io::Result<File> {
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
-        .open(path)?;
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() {
-        return Ok(file);
-    }
-    Err(io::Error::other(if kind.is_dir() {
-        "is a directory"
-    } else if kind.is_fifo() {
-        "is a FIFO, not a regular file"
-    } else {
-        "is not a regular file"
-    }))
-}
-
-fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
-    // Room for the whole file saves growing and calling again; what the size says is not trusted
-    // with more than this.
-    let size = file.metadata()?.len().min(limit).min(MOST_TRUSTED);
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("is larger than {limit} bytes")));
-    }
-    Ok(bytes)
+    file::open(path)?.read_all(limit)
 }
 
 /// The parts of a path that move: names and `..`, without `/` and `.`.

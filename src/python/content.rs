@@ -1,14 +1,13 @@
 //! The contents of installed files against the SHA-256 of RECORD, on all cores. Verification calls
 //! this for `--hashes` only: it reads every byte.
 
-use std::io::Read;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use sha2::{Digest, Sha256};
 
-use crate::platform::root::open_regular;
+use crate::platform::Contents;
+use crate::platform::file::Place;
 
 /// Read at once: enough to make calls cheap, little enough to stay in the processor's cache.
 const BLOCK: usize = 128 << 10;
@@ -16,10 +15,10 @@ const BLOCK: usize = 128 << 10;
 const MOST_THREADS: usize = 32;
 
 /// A file with the hash that it should have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Expected {
-    /// Its path on this machine.
-    pub path: PathBuf,
+    /// Where its bytes are.
+    pub place: Place,
     /// SHA-256.
     pub digest: [u8; 32],
 }
@@ -70,13 +69,13 @@ pub fn compare(files: &[Expected]) -> Vec<Content> {
 }
 
 fn look(file: &Expected, block: &mut [u8]) -> Content {
-    let Ok(mut open) = open_regular(&file.path) else { return Content::Unreadable };
+    let Ok(open) = file.place.open() else { return Content::Unreadable };
     // Most files are small: the call that would only say that this was the end is left out.
-    let size = open.metadata().map_or(u64::MAX, |meta| meta.len());
+    let size = open.meta().size;
     let mut hash = Sha256::new();
     let mut done = 0;
     while done < size {
-        match open.read(block) {
+        match open.read_at(block, done) {
             Ok(0) => break,
             Ok(count) => {
                 hash.update(block.get(..count).unwrap_or_default());
@@ -153,13 +152,13 @@ mod tests {
         let long = "x".repeat(3 * BLOCK + 7);
         tree.file("/long", &long);
         let of = |path: &str, hash: &str| Expected {
-            path: tree.on_host(path),
+            place: Place::Path(tree.on_host(path)),
             digest: digest(hash).unwrap(),
         };
         let mut files = vec![of("/empty", EMPTY), of("/abc", ABC), of("/other", ABC)];
         files.push(of("/gone", ABC));
         files.push(Expected {
-            path: tree.on_host("/long"),
+            place: Place::Path(tree.on_host("/long")),
             digest: Sha256::digest(long.as_bytes()).into(),
         });
         use Content::{Changed, Same, Unreadable};

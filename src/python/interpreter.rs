@@ -8,14 +8,13 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::marker::Environment;
 use super::pyvenv::PyvenvConfig;
 use super::site::{Layout, Site};
 use super::sysconfig::BuildConfig;
-use crate::platform::{Arch, Root};
+use crate::platform::{Arch, Contents, Root};
 
 /// Small text files around an interpreter: pyvenv.cfg, patchlevel.h.
 const LARGEST_TEXT: u64 = 1 << 16;
@@ -359,13 +358,13 @@ enum Kind {
 }
 
 fn look_at(root: &Root, path: &Path) -> Kind {
-    let Ok(mut file) = root.open(path) else { return Kind::Absent };
+    let Ok(file) = root.open(path) else { return Kind::Absent };
     // execvp passes over what has no x bit, and so does this.
-    if !file.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o111 != 0) {
+    if file.meta().mode & 0o111 == 0 {
         return Kind::Absent;
     }
     let mut header = [0; 20];
-    let whole = file.read_exact(&mut header).is_ok();
+    let whole = matches!(file.read_at(&mut header, 0), Ok(20));
     match header {
         [b'#', b'!', ..] => Kind::Script,
         [0x7f, b'E', b'L', b'F', ..] if whole => Kind::Elf(header),
@@ -534,7 +533,8 @@ fn version_in_program(root: &Root, path: &Path, series: &str) -> Option<PythonVe
     const BLOCK: usize = 1 << 16;
     /// The longest text looked for, as `3.14.0a12+` with its zeros.
     const OVERLAP: usize = 32;
-    let mut file = root.open(path).ok()?.take(LARGEST_PROGRAM);
+    let file = root.open(path).ok()?;
+    let mut file = file.reader().take(LARGEST_PROGRAM);
     let mut window = vec![0; OVERLAP + BLOCK];
     let mut found: Option<String> = None;
     let mut kept = 0;

@@ -58,7 +58,8 @@ impl Metadata {
 
     /// Reads the header of a file and no more of it.
     pub fn read(root: &Root, path: &Path) -> io::Result<Metadata> {
-        let mut file = root.open(path)?;
+        let file = root.open(path)?;
+        let mut file = file.reader();
         let mut block = [0; 8192];
         let mut bytes = Vec::new();
         loop {

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::Metadata;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::distribution::Distribution;
-use crate::platform::Root;
+use crate::platform::{Meta, Root};
 
 /// The largest seen, of a distribution with 12,000 files, has 1.4 MB.
 const LARGEST_RECORD: u64 = 64 << 20;
@@ -182,7 +181,7 @@ impl<'a> Files<'a> {
                 })
             }
             None => {
-                look(self.root, &mut self.folders, &path()).map(|meta| (meta.is_file(), meta.len()))
+                look(self.root, &mut self.folders, &path()).map(|meta| (meta.is_file(), meta.size))
             }
         };
         let path = || self.folder.join(&*entry.path);
@@ -206,14 +205,14 @@ fn look(
     root: &Root,
     folders: &mut BTreeMap<PathBuf, Option<PathBuf>>,
     path: &Path,
-) -> Option<Metadata> {
+) -> Option<Meta> {
     let (folder, name) = (path.parent()?, path.file_name()?);
     if !folders.contains_key(folder) {
         folders.insert(folder.to_owned(), root.locate(folder).ok());
     }
     let file = folders.get(folder)?.as_ref()?.join(name);
-    let meta = file.symlink_metadata().ok()?;
-    if meta.is_symlink() { root.locate(path).ok()?.metadata().ok() } else { Some(meta) }
+    let meta = root.meta_at(&file).ok()?;
+    if meta.is_symlink() { root.metadata(path).ok() } else { Some(meta) }
 }
 
 /// A file of native code.

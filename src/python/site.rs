@@ -107,12 +107,13 @@ impl Site {
     /// Adds a folder that exists and is not there yet, under any name.
     fn add(&mut self, root: &Root, folder: PathBuf) -> bool {
         let Ok(host) = root.locate(&folder) else { return false };
-        if host.is_file() {
+        let Ok(meta) = root.meta_at(&host) else { return false };
+        if meta.is_file() {
             self.archives.push(folder);
             return false;
         }
         let same = |other: &PathBuf| root.locate(other).is_ok_and(|other| other == host);
-        if !host.is_dir() || self.folders.len() >= MOST_FOLDERS || self.folders.iter().any(same) {
+        if !meta.is_dir() || self.folders.len() >= MOST_FOLDERS || self.folders.iter().any(same) {
             return false;
         }
         self.folders.push(folder);

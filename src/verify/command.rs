@@ -70,6 +70,7 @@ fn obstacle(attempt: &Attempt, error: &io::Error) -> Obstacle {
         arch: Uname::of_this_process().arch(),
         who: Credentials::of_this_process(),
         search_path: &search_path,
+        folder: None,
         refused: true,
     };
     let errno = Errno::from_io_error(error);
@@ -186,16 +187,18 @@ impl Assessment {
 /// Looks at the program of this name, as this user would start it, and runs nothing.
 pub fn assess(request: &Request, name: &OsStr, loader: Option<&Loader>) -> Assessment {
     let root = &request.root;
-    let who = match root.is_host() {
-        true => Credentials::of_this_process(),
+    let who = match &request.who {
+        Some(who) => who.clone(),
+        None if root.is_host() => Credentials::of_this_process(),
         // Who will be there is not known.
-        false => Credentials::root(),
+        None => Credentials::root(),
     };
     let ground = Ground {
         root,
         arch: loader.map(Loader::arch).or_else(|| Uname::of_this_process().arch()),
         who,
         search_path: request.surroundings.search_path(),
+        folder: request.working_folder.as_deref(),
         refused: false,
     };
     let mut assessment = Assessment {
@@ -217,7 +220,7 @@ pub fn assess(request: &Request, name: &OsStr, loader: Option<&Loader>) -> Asses
     };
     assessment.chain = chain_shown(&fit.chain);
     if let (Some(loader), Some(program)) = (loader.filter(|_| fit.is_native), fit.chain.last()) {
-        let program = std::path::absolute(program).unwrap_or_else(|_| program.clone());
+        let program = ground.absolute(program);
         let closure = loader.closure(&program, None);
         let fatal = closure.problems.iter().filter(|problem| problem.is_fatal());
         assessment.unloadable = fatal.take(MOST_EVIDENCE).map(ToString::to_string).collect();
@@ -238,6 +241,7 @@ pub fn locate(request: &Request, name: &OsStr) -> Option<PathBuf> {
         arch: None,
         who: Credentials::of_this_process(),
         search_path: request.surroundings.search_path(),
+        folder: request.working_folder.as_deref(),
         refused: false,
     };
     let path = find(&ground, name).ok()?;

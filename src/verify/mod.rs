@@ -24,7 +24,7 @@ use crate::platform::{Arch, Uname, detect, kernel};
 pub fn verify(request: &Request) -> Report {
     let platform = detect(&request.root);
     let own = Uname::of_this_process().arch();
-    let Some(arch) = root_arch(&request.root, own).or(own) else {
+    let Some(arch) = request.arch.or_else(|| root_arch(&request.root, own)).or(own) else {
         let check = Check::new(
             "platform.unknown",
             Status::Fail,

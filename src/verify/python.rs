@@ -394,8 +394,8 @@ impl<'a> Files<'a> {
         let Some(digest) = entry.hash.as_deref().and_then(content::digest) else { return };
         let inside = distribution.folder.join(&*entry.path);
         // What is gone or out of reach has been said.
-        if let Ok(path) = self.root.reach(&inside) {
-            self.hashed.borrow_mut().push((index, inside, Expected { path, digest }));
+        if let Ok(place) = self.root.place(&inside) {
+            self.hashed.borrow_mut().push((index, inside, Expected { place, digest }));
         }
     }
 

@@ -3,11 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use super::command::Credentials;
 use super::report::Status;
+use crate::config::DEFAULT_PATH;
 use crate::config::profile::{DirectoryEntry, LoadEntry, Severities};
 use crate::config::{PlatformEntry, Profile, Severity};
 use crate::loader::Processor;
-use crate::platform::Root;
+use crate::platform::{Arch, Root};
 
 /// What is to be verified.
 pub struct Request {
@@ -45,6 +47,12 @@ pub struct Request {
     pub processor: Option<Processor>,
     /// Bytes of a page there; this kernel's where none is named and the root is our own.
     pub page_size: Option<u64>,
+    /// The architecture that the root is for, where that is declared; else its own files tell.
+    pub arch: Option<Arch>,
+    /// As whom the command would be started, where that is declared.
+    pub who: Option<Credentials>,
+    /// Where the command would be started; `None` is this process's own folder.
+    pub working_folder: Option<PathBuf>,
 }
 
 /// A library to find.
@@ -152,8 +160,7 @@ impl Surroundings {
 
     /// PATH, or what execvp(3) takes for it.
     pub fn search_path(&self) -> &OsStr {
-        let default = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        self.path.as_deref().unwrap_or(OsStr::new(default))
+        self.path.as_deref().unwrap_or(OsStr::new(DEFAULT_PATH))
     }
 }
 
@@ -177,6 +184,9 @@ impl Request {
             surroundings: Surroundings::of(environment),
             processor: None,
             page_size: None,
+            arch: None,
+            who: None,
+            working_folder: None,
         }
     }
 

@@ -7,9 +7,8 @@ use lexopt::{Arg, Parser};
 
 use super::{Contract, LICENCE, Reading, complain, name, print, words};
 use crate::config::Signal;
-use crate::init::event_loop::JobControl;
 use crate::init::pid::is_init;
-use crate::init::spawn::{Program, Refusal, Standing};
+use crate::init::spawn::{Program, Refusal};
 
 const HELP: &str = "\
 usage: catatonit [-ghLPV] [--] <program> [<args>...]
@@ -68,21 +67,13 @@ fn refused(why: &str) -> Reading {
 
 fn contract(group: bool, pause: bool, command: Vec<OsString>) -> Contract {
     Contract {
-        command,
         pause,
         stop_signals: if pause { vec![Signal::TERM, Signal::INT] } else { Vec::new() },
-        standing: Standing::Foreground,
         group,
-        rewrites: Vec::new(),
-        job_control: JobControl::Forwarded,
         subreaper: !is_init(),
-        parent_death_signal: None,
-        expect_exit: Vec::new(),
-        parting: None,
         leaves_folder: true,
         closes_descriptors: true,
-        refuse,
-        notice: None,
+        ..Contract::of(command, refuse)
     }
 }
 

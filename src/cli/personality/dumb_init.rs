@@ -127,25 +127,18 @@ fn contract(options: Options) -> Contract {
     let verbose = options.verbose;
     let term = options.rewrites.iter().rev().find(|(from, _)| *from == Signal::TERM);
     Contract {
-        command: options.command,
-        pause: false,
-        stop_signals: Vec::new(),
         standing: if options.single { Standing::Same } else { Standing::Session },
         group: !options.single,
         job_control: if options.single { JobControl::Passed } else { JobControl::Suspends },
         // What is left in the session is told when the program has ended, as signal TERM would be.
         parting: if options.single { None } else { term.map_or(Some(Signal::TERM), |(_, to)| *to) },
         rewrites: options.rewrites,
-        subreaper: false,
-        parent_death_signal: None,
-        expect_exit: Vec::new(),
         leaves_folder: true,
-        closes_descriptors: false,
-        refuse,
         notice: verbose.then(|| {
             let notice: Box<dyn Fn(Notice)> = Box::new(tell);
             notice
         }),
+        ..Contract::of(options.command, refuse)
     }
 }
 

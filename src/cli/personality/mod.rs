@@ -9,10 +9,11 @@ mod tini;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::run::{FOREVER, environment_entries, program_of};
+use super::run::program::{environment_entries, program_of};
 use super::{Started, code};
 use crate::config::Signal;
 use crate::config::setting::Restart;
@@ -58,6 +59,9 @@ impl Peer {
     }
 }
 
+/// None of the peers ends a grace period.
+const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// What a peer's options come to.
 struct Contract {
     command: Vec<OsString>,
@@ -74,8 +78,34 @@ struct Contract {
     parting: Option<Signal>,
     leaves_folder: bool,
     closes_descriptors: bool,
-    refuse: fn(&Program, &CStr, std::io::Error) -> Refusal,
+    refuse: Refuse,
     notice: Option<Box<dyn Fn(Notice)>>,
+}
+
+/// The peer's words and code where its program cannot be executed.
+type Refuse = fn(&Program, &CStr, std::io::Error) -> Refusal;
+
+impl Contract {
+    /// What they all do: run this, forward every signal, and end with it.
+    fn of(command: Vec<OsString>, refuse: Refuse) -> Contract {
+        Contract {
+            command,
+            pause: false,
+            stop_signals: Vec::new(),
+            standing: Standing::Foreground,
+            group: false,
+            rewrites: Vec::new(),
+            job_control: JobControl::Forwarded,
+            subreaper: false,
+            parent_death_signal: None,
+            expect_exit: Vec::new(),
+            parting: None,
+            leaves_folder: false,
+            closes_descriptors: false,
+            refuse,
+            notice: None,
+        }
+    }
 }
 
 /// What came of reading a peer's options.
@@ -157,9 +187,9 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
         signals,
         stop_signals: Mask::of(&contract.stop_signals),
         stop_signal: None,
-        stop_delay: std::time::Duration::ZERO,
+        stop_delay: Duration::ZERO,
         grace: FOREVER,
-        drain: std::time::Duration::ZERO,
+        drain: Duration::ZERO,
         time_limit: None,
         group: contract.group,
         rewrites: Rewrites::new(&contract.rewrites),
@@ -170,13 +200,7 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
         leaves_folder: contract.leaves_folder,
         closes_descriptors: contract.closes_descriptors,
         expect_exit: contract.expect_exit,
-        restarts: Restarts::new(
-            Restart::Never,
-            std::time::Duration::ZERO,
-            std::time::Duration::ZERO,
-            std::time::Duration::ZERO,
-            0,
-        ),
+        restarts: Restarts::new(Restart::Never, Duration::ZERO, Duration::ZERO, Duration::ZERO, 0),
         health: None,
         terminal: if contract.standing == Standing::Foreground {
             Terminal::controlling()

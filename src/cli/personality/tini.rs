@@ -7,9 +7,9 @@ use lexopt::{Arg, Parser};
 
 use super::{COMMIT, Contract, LICENCE, Reading, complain, name, print, words};
 use crate::config::Signal;
-use crate::init::event_loop::{JobControl, Notice};
+use crate::init::event_loop::Notice;
 use crate::init::pid::is_init;
-use crate::init::spawn::{Program, Refusal, Standing};
+use crate::init::spawn::{Program, Refusal};
 
 const USAGE: &str = "\
 Usage: tini [OPTIONS] PROGRAM -- [ARGS] | --version
@@ -164,24 +164,15 @@ fn contract(options: Options) -> Contract {
     let (verbosity, warn) = (options.verbosity, options.warn_on_reap);
     let notices = verbosity >= INFO || warn;
     Contract {
-        command: options.command,
-        pause: false,
-        stop_signals: Vec::new(),
-        standing: Standing::Foreground,
         group: options.group,
-        rewrites: Vec::new(),
-        job_control: JobControl::Forwarded,
         subreaper: options.subreaper && !is_init(),
         parent_death_signal: options.parent_death_signal,
         expect_exit: options.expect_exit,
-        parting: None,
-        leaves_folder: false,
-        closes_descriptors: false,
-        refuse,
         notice: notices.then(|| {
             let notice: Box<dyn Fn(Notice)> = Box::new(move |notice| tell(notice, verbosity, warn));
             notice
         }),
+        ..Contract::of(options.command, refuse)
     }
 }
 

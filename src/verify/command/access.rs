@@ -2,13 +2,13 @@
 //! has refused. Where the kernel can be asked, it decides, since access lists and security
 //! modules know more than nine bits.
 
-use std::fs::Metadata;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
+
+use crate::platform::Meta;
 
 /// Links that are followed on one path, as many as the kernel follows.
 const MOST_LINKS: u32 = 40;
@@ -48,9 +48,9 @@ impl Credentials {
     }
 
     /// Whether the mode bits let them execute a file, or pass a folder.
-    pub fn may_execute(&self, meta: &Metadata) -> bool {
+    pub fn may_execute(&self, meta: &Meta) -> bool {
         let any = if meta.is_dir() { 0o777 } else { 0o111 };
-        self.allowed(meta.permissions().mode(), meta.uid(), meta.gid(), any)
+        self.allowed(meta.mode, meta.uid, meta.gid, any)
     }
 
     fn allowed(&self, mode: u32, owner: u32, group: u32, any: u32) -> bool {
@@ -78,7 +78,7 @@ pub fn kernel_allows(path: &Path) -> bool {
 pub fn denying_folder(path: &Path) -> Option<String> {
     let folder = denying(path, MOST_LINKS)?;
     Some(match folder.metadata() {
-        Ok(meta) => format!("{} ({})", folder.display(), shown(&meta)),
+        Ok(meta) => format!("{} ({})", folder.display(), shown(&meta.into())),
         Err(_) => folder.display().to_string(),
     })
 }
@@ -103,9 +103,8 @@ fn denying(path: &Path, links: u32) -> Option<PathBuf> {
 }
 
 /// Mode and owner, for people.
-pub fn shown(meta: &Metadata) -> String {
-    let mode = meta.permissions().mode() & 0o7777;
-    format!("mode {mode:04o}, owner {}:{}", meta.uid(), meta.gid())
+pub fn shown(meta: &Meta) -> String {
+    format!("mode {:04o}, owner {}:{}", meta.mode, meta.uid, meta.gid)
 }
 
 /// The mount point of the file where it is mounted noexec. Its path is without links.

@@ -22,7 +22,7 @@ pub fn find(ground: &Ground, name: &OsStr) -> Result<PathBuf, Obstacle> {
         .filter(|candidate| ground.root.exists(candidate))
         .collect();
     let executable = |path: &&PathBuf| {
-        let meta = ground.root.locate(path).and_then(|host| host.metadata());
+        let meta = ground.root.metadata(path);
         meta.is_ok_and(|meta| meta.is_file() && ground.who.may_execute(&meta))
     };
     match candidates.iter().find(executable).or(candidates.first()) {
@@ -51,7 +51,7 @@ fn slip(ground: &Ground, name: &OsStr) -> Option<String> {
             format!("{} is there: write its arguments as words of their own", first.display())
         });
     }
-    let here = std::path::absolute(name).ok()?;
+    let here = ground.absolute(Path::new(name));
     ground
         .root
         .is_file(&here)
@@ -124,7 +124,7 @@ fn missing_part(ground: &Ground, path: &Path) -> String {
 /// A link whose target is missing, at the end of the path.
 fn dangling(ground: &Ground, path: &Path) -> Option<(String, String)> {
     let folder = ground.root.locate(path.parent()?).ok()?;
-    let target = folder.join(path.file_name()?).read_link().ok()?;
+    let target = ground.root.link_at(&folder.join(path.file_name()?)).ok()?;
     Some((path.display().to_string(), format!("{}, which does not exist", target.display())))
 }
 

@@ -3,10 +3,8 @@
 //! Nothing is run.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::access::{Credentials, kernel_allows, noexec_mount, shown};
@@ -15,7 +13,8 @@ use super::machine::{Emulator, emulator, foreign, kernel_takes};
 use super::obstacle::Obstacle;
 use super::script::{HEAD, Line, first_line, name_for_env};
 use crate::elf::{self, Object};
-use crate::platform::{self, Arch, Root};
+use crate::platform::file::Kind;
+use crate::platform::{self, Arch, Contents, Meta, Regular, Root};
 
 /// Scripts that may be each other's interpreter (`exec_binprm`, fs/exec.c); one more is ELOOP.
 const MOST_SCRIPTS: usize = 5;
@@ -32,9 +31,27 @@ pub struct Ground<'a> {
     pub who: Credentials,
     /// PATH.
     pub search_path: &'a OsStr,
+    /// The folder that relative paths count from; `None` is this process's own.
+    pub folder: Option<&'a Path>,
     /// Whether execve(2) has refused it already. A script that asks `env` for its interpreter is
     /// then not followed, since it would be `env` that fails, and later.
     pub refused: bool,
+}
+
+impl Ground<'_> {
+    /// Who would run a file that begins with `head`. What this machine has registered says
+    /// nothing about the machine that an image is for.
+    fn emulator(&self, head: &[u8]) -> Emulator {
+        if self.root.is_image() { Emulator::None } else { emulator(&Root::host(), head) }
+    }
+
+    /// The path counted from the working folder.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        match self.folder {
+            Some(folder) => folder.join(path),
+            None => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        }
+    }
 }
 
 /// A program with nothing in its way.
@@ -127,25 +144,20 @@ fn admit(
     subject: &str,
     id: &'static str,
 ) -> Result<PathBuf, Obstacle> {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let absolute = ground.absolute(path);
     let (host, meta) = match ground.root.locate(&absolute).and_then(|host| {
-        let meta = host.metadata()?;
+        let meta = ground.root.meta_at(&host)?;
         Ok((host, meta))
     }) {
         Ok(found) => found,
         Err(error) => return Err(nothing_there(ground, &absolute, subject, id, &error)),
     };
-    let kind = meta.file_type();
-    let other = if kind.is_dir() {
-        Some("a directory")
-    } else if kind.is_fifo() {
-        Some("a FIFO, not a regular file")
-    } else if kind.is_socket() {
-        Some("a socket, not a regular file")
-    } else if !kind.is_file() {
-        Some("a device, not a regular file")
-    } else {
-        None
+    let other = match meta.kind {
+        Kind::File => None,
+        Kind::Folder => Some("a directory"),
+        Kind::Fifo => Some("a FIFO, not a regular file"),
+        Kind::Socket => Some("a socket, not a regular file"),
+        Kind::Device | Kind::Link => Some("a device, not a regular file"),
     };
     if let Some(other) = other {
         return Err(Obstacle::refused("command.format", format!("{subject} is {other}")));
@@ -174,10 +186,9 @@ fn admit(
     Ok(host)
 }
 
-fn without_x(ground: &Ground, meta: &std::fs::Metadata, subject: &str) -> Obstacle {
-    use std::os::unix::fs::PermissionsExt;
+fn without_x(ground: &Ground, meta: &Meta, subject: &str) -> Obstacle {
     let shown = shown(meta);
-    if meta.permissions().mode() & 0o111 == 0 {
+    if meta.mode & 0o111 == 0 {
         let why = format!("{subject} is not executable ({shown})");
         return Obstacle::refused("command.permission", why).remedy("chmod +x it in the image");
     }
@@ -190,7 +201,7 @@ fn without_x(ground: &Ground, meta: &std::fs::Metadata, subject: &str) -> Obstac
 }
 
 /// What may be executed need not be readable: `None`.
-fn open(root: &Root, host: &Path) -> Result<Option<File>, Obstacle> {
+fn open(root: &Root, host: &Path) -> Result<Option<Regular>, Obstacle> {
     match root.open(&root.inside(host)) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
@@ -198,9 +209,9 @@ fn open(root: &Root, host: &Path) -> Result<Option<File>, Obstacle> {
     }
 }
 
-fn head(file: &File) -> Result<Vec<u8>, Obstacle> {
+fn head(file: &Regular) -> Result<Vec<u8>, Obstacle> {
     let mut head = vec![0; HEAD];
-    let count = rustix::io::pread(file, &mut head, 0).map_err(|error| unreadable(&error.into()))?;
+    let count = file.read_at(&mut head, 0).map_err(|error| unreadable(&error))?;
     head.truncate(count);
     Ok(head)
 }
@@ -235,14 +246,14 @@ fn interpreter(line: Line, subject: &str) -> Result<(PathBuf, Vec<u8>), Obstacle
 }
 
 /// Whether a file that is no script can run; true where it is an ELF file of this machine.
-fn program(ground: &Ground, file: &File, head: &[u8], subject: &str) -> Result<bool, Obstacle> {
+fn program(ground: &Ground, file: &Regular, head: &[u8], subject: &str) -> Result<bool, Obstacle> {
     let broken = |why: String| Obstacle::refused("command.format", why);
     if head.is_empty() {
         return Err(broken(format!("{subject} is an empty file")));
     }
     let host = Root::host();
     if !head.starts_with(b"\x7fELF") {
-        if let Emulator::Registered(_) = emulator(&host, head) {
+        if let Emulator::Registered(_) = ground.emulator(head) {
             return Ok(false);
         }
         return Err(broken(format!(
@@ -276,11 +287,12 @@ fn emulated(
     subject: &str,
 ) -> Result<(), Obstacle> {
     let what = foreign(&object.identity, arch);
-    let known = match emulator(&Root::host(), head) {
+    let known = match ground.emulator(head) {
         Emulator::Registered(_) if !ground.refused => return Ok(()),
         Emulator::Registered(path) => format!("the registered emulator {path} does not start here"),
         // The kernel has asked everybody who is registered.
         Emulator::Invisible if ground.refused => "no emulator is registered".to_owned(),
+        Emulator::None if ground.root.is_image() => "the image says it is for that".to_owned(),
         Emulator::None => "no emulator is registered".to_owned(),
         Emulator::Invisible => "whether an emulator is registered cannot be seen from here \
                                 (binfmt_misc is not mounted)"
