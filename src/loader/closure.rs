@@ -278,6 +278,8 @@ struct Walk<'l, 'a> {
     /// Nodes by the file on this machine, since one file is loaded once.
     files: HashMap<PathBuf, usize>,
     failed: HashSet<OsString>,
+    /// Nodes that were preloaded.
+    preloaded: Vec<usize>,
     bytes: usize,
 }
 
@@ -297,7 +299,16 @@ impl<'l, 'a> Walk<'l, 'a> {
             libc: program.map_or(loader.libc, |program| program.libc),
             names: program.map(|program| program.names.clone()).unwrap_or_default(),
         };
-        Walk { loader, own: None, closure, requesters, files, failed: HashSet::new(), bytes: 0 }
+        Walk {
+            loader,
+            own: None,
+            closure,
+            requesters,
+            files,
+            failed: HashSet::new(),
+            preloaded: Vec::new(),
+            bytes: 0,
+        }
     }
 
     fn loader(&self) -> &Loader<'a> {
@@ -361,7 +372,13 @@ impl<'l, 'a> Walk<'l, 'a> {
     /// Loads what LD_PRELOAD and its file name, as if the program needed it first.
     fn preload(&mut self) {
         for name in self.loader().preloads().to_vec() {
-            let resolution = self.loader().find_for(&name, &self.chain(0));
+            // In musl nobody asks for it, and the program's search path does not count.
+            let chain = match self.closure.libc {
+                Libc::Glibc => self.chain(0),
+                Libc::Musl => Vec::new(),
+            };
+            let resolution = self.loader().find_for(&name, &chain);
+            self.preloaded.push(self.closure.nodes.len());
             match resolution {
                 Resolution::Found { file, how, .. } => self.take(0, &name, file.path, how),
                 resolution => self.closure.problems.push(Problem::Preload { name, resolution }),
@@ -496,6 +513,9 @@ impl<'l, 'a> Walk<'l, 'a> {
         while let Some(index) = next {
             chain.push(&self.requesters[index]);
             last = index;
+            if self.closure.libc == Libc::Musl && self.preloaded.contains(&index) {
+                return chain;
+            }
             next = self.closure.nodes[index].needed_by;
         }
         // What dlopen loads has no requester above it; the program's DT_RPATH counts still.

@@ -215,7 +215,10 @@ impl<'a> Loader<'a> {
                 let built_in = glibc::built_in(root, arch, path, &conditions.processor);
                 (built_in.folders, built_in.subfolders, cache)
             }
-            Libc::Musl => (musl::default_folders(root, arch), Vec::new(), None),
+            Libc::Musl => {
+                let folder = conditions.working_folder.as_deref();
+                (musl::default_folders(root, arch, path, folder), Vec::new(), None)
+            }
         };
         Loader {
             root,
@@ -451,6 +454,9 @@ impl<'l, 'a> Attempt<'l, 'a> {
         let file = match self.loader.root.open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::Other => return broken(error.to_string()),
+            Err(error) if self.loader.libc == Libc::Musl && musl::ends_search(&error) => {
+                return broken(error.to_string());
+            }
             Err(error) => {
                 if error.kind() == io::ErrorKind::PermissionDenied {
                     self.notes.push(format!("{} cannot be opened: {error}", path.display()));
