@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::report::{Check, Status};
 use super::request::{PythonCheck, Request, failure};
@@ -303,8 +303,21 @@ struct Files<'a> {
     program: Closure,
     runtime: Runtime,
     failed: Status,
-    /// Files whose contents are to be compared, with the index of their distribution.
-    hashed: RefCell<Vec<(usize, PathBuf, Expected)>>,
+    /// Files whose contents are to be compared.
+    hashed: RefCell<Vec<Hashed>>,
+    /// The checks of distributions of which nothing is wrong so far.
+    whole: RefCell<Vec<(usize, Check)>>,
+}
+
+/// A file whose contents are to be compared.
+struct Hashed {
+    /// Its distribution.
+    index: usize,
+    /// As in RECORD.
+    path: String,
+    /// In bytes, as in RECORD.
+    size: Option<u64>,
+    expected: Expected,
 }
 
 impl<'a> Files<'a> {
@@ -326,6 +339,7 @@ impl<'a> Files<'a> {
             runtime: Runtime::of(interpreter, libc),
             failed,
             hashed: RefCell::default(),
+            whole: RefCell::default(),
         }
     }
 
@@ -348,10 +362,10 @@ impl<'a> Files<'a> {
         let (mut count, mut differences, mut native) = (0, Vec::new(), Vec::new());
         for entry in record::entries(&text) {
             count += 1;
-            differences.extend(looked.difference(&entry));
             native.extend(record::native_file(distribution, &entry));
-            if let Some(index) = hash_as {
-                self.note_hash(index, distribution, &entry);
+            // What is opened for its contents need not be looked at before.
+            if !hash_as.is_some_and(|index| self.note_hash(index, distribution, &entry)) {
+                differences.extend(looked.difference(&entry));
             }
         }
         let whole = differences.is_empty();
@@ -359,9 +373,14 @@ impl<'a> Files<'a> {
         troubles.extend(self.wheel(distribution));
         troubles.extend(native.iter().filter_map(|file| self.native_file(file)));
         let mut checks = self.gathered(distribution, troubles);
-        if whole {
-            let message = format!("{count} files as recorded");
-            checks.push(Check::new("record.missing", Status::Pass, subject, message));
+        match hash_as {
+            Some(index) if whole && checks.is_empty() => {
+                let check = as_recorded(distribution, count).looked_at(self.root);
+                self.whole.borrow_mut().push((index, check));
+                return checks;
+            }
+            _ if whole => checks.push(as_recorded(distribution, count)),
+            _ => {}
         }
         if let Some(check) = checks.pop() {
             checks.push(check.looked_at(self.root));
@@ -390,46 +409,73 @@ impl<'a> Files<'a> {
         checks
     }
 
-    fn note_hash(&self, index: usize, distribution: &Distribution, entry: &RecordEntry) {
-        let Some(digest) = entry.hash.as_deref().and_then(content::digest) else { return };
-        let inside = distribution.folder.join(&*entry.path);
-        // What is gone or out of reach has been said.
-        if let Ok(place) = self.root.place(&inside) {
-            self.hashed.borrow_mut().push((index, inside, Expected { place, digest }));
-        }
+    /// Notes a file whose contents are to be compared; false where there is nothing to compare.
+    fn note_hash(&self, index: usize, distribution: &Distribution, entry: &RecordEntry) -> bool {
+        let Some(digest) = entry.hash.as_deref().and_then(content::digest) else { return false };
+        let Ok(place) = self.root.place(&distribution.folder.join(&*entry.path)) else {
+            return false;
+        };
+        let (path, size) = (entry.path.clone().into_owned(), entry.size);
+        let expected = Expected { place, digest };
+        self.hashed.borrow_mut().push(Hashed { index, path, size, expected });
+        true
     }
 
     /// Compares the contents of all files that [`Files::check`] has met.
     fn contents(&self, reached: &[Distribution]) -> Vec<Check> {
         let hashed = self.hashed.take();
-        let files: Vec<Expected> = hashed.iter().map(|(_, _, file)| file.clone()).collect();
-        let answers = content::compare(&files);
+        let answers = content::compare(&hashed, |one| &one.expected);
         let same = answers.iter().filter(|answer| **answer == Content::Same).count();
         let mut troubles: BTreeMap<usize, Vec<Trouble>> = BTreeMap::new();
-        for ((index, path_of, _), answer) in hashed.iter().zip(&answers) {
-            let path = path_of.display();
-            let text = match answer {
-                Content::Same => continue,
-                Content::Changed => format!("{path} has other contents than were installed"),
-                // A file that is gone has been said.
-                Content::Unreadable if !self.root.exists(path_of) => continue,
-                Content::Unreadable => format!("{path} cannot be read"),
-            };
-            let is_harmless = reached.get(*index).is_some_and(|one| one.is_debians(self.root));
-            let trouble = Trouble { id: "record.hash", is_harmless, text };
-            troubles.entry(*index).or_default().push(trouble);
+        for (one, answer) in hashed.iter().zip(&answers) {
+            if let Some(distribution) = reached.get(one.index)
+                && *answer != Content::Same
+            {
+                let found = self.other_contents(distribution, one, *answer);
+                if !found.is_empty() {
+                    troubles.entry(one.index).or_default().extend(found);
+                }
+            }
         }
-        let mut checks = Vec::new();
+        let (mut checks, whole) = (Vec::new(), self.whole.take());
+        let whole = whole.into_iter().filter(|(index, _)| !troubles.contains_key(index));
+        checks.extend(whole.map(|(_, check)| check));
+        if troubles.is_empty() {
+            let message = format!("the contents of {same} files are as recorded");
+            checks.push(Check::new("record.hash", Status::Pass, "installed files", message));
+        }
         for (index, troubles) in troubles {
             if let Some(distribution) = reached.get(index) {
                 checks.extend(self.gathered(distribution, troubles));
             }
         }
-        if checks.is_empty() {
-            let message = format!("the contents of {same} files are as recorded");
-            checks.push(Check::new("record.hash", Status::Pass, "installed files", message));
-        }
         checks
+    }
+
+    /// What is wrong with a file that has not the contents it should have: that it is gone or of
+    /// another size says more.
+    fn other_contents(
+        &self,
+        distribution: &Distribution,
+        one: &Hashed,
+        answer: Content,
+    ) -> Vec<Trouble> {
+        let entry = RecordEntry { path: one.path.as_str().into(), hash: None, size: one.size };
+        let difference = record::Files::of(self.root, &distribution.folder).difference(&entry);
+        if let Some(difference) = difference {
+            return self.differences(distribution, &[difference]);
+        }
+        let file = distribution.folder.join(&one.path);
+        let path = file.display();
+        let text = match answer {
+            // Compiled files come and go.
+            Content::Unreadable if !self.root.exists(&file) => return Vec::new(),
+            Content::Unreadable => format!("{path} cannot be read"),
+            Content::Same | Content::Changed => {
+                format!("{path} has other contents than were installed")
+            }
+        };
+        vec![Trouble { id: "record.hash", is_harmless: distribution.is_debians(self.root), text }]
     }
 
     fn differences(&self, distribution: &Distribution, differences: &[Difference]) -> Vec<Trouble> {
@@ -493,6 +539,12 @@ impl<'a> Files<'a> {
         }
         Some(Trouble::new("extension.closure", problem?.to_string()))
     }
+}
+
+/// The check of a distribution whose files are there, with their sizes.
+fn as_recorded(distribution: &Distribution, count: usize) -> Check {
+    let message = format!("{count} files as recorded");
+    Check::new("record.missing", Status::Pass, distribution.name.clone(), message)
 }
 
 /// Whether Python would import a file of this name.
