@@ -22,7 +22,7 @@ use mak_init::loader::{Conditions, Libc, Loader, Processor};
 use mak_init::platform::{Arch, Root};
 
 /// Roots for each loader.
-const ROOTS: usize = 150;
+const ROOTS: usize = 200;
 /// Builds of each library, which need and search different things.
 const BUILDS: usize = 5;
 const LIBRARIES: [&str; 6] =
@@ -121,16 +121,16 @@ fn judge(libc: Libc, seed: u64) {
             fs::remove_dir_all(base).unwrap();
         }
     }
+    different.iter().take(40).for_each(|one| println!("{one}"));
     println!(
         "{libc} {arch}: files {files}, names {names}, differences {}, explained 0",
         different.len()
     );
-    assert!(files > 300 && names > 600, "{files} files, {names} names: too few to prove much");
+    assert!(files > 500 && names > 500, "{files} files, {names} names: too few to prove much");
     if std::env::var_os("MAK_ORACLE_KEEP").is_some() {
         std::mem::forget(folder);
     }
-    different.truncate(20);
-    assert!(different.is_empty(), "{different:#?}");
+    assert!(different.is_empty(), "differences that nobody has explained");
 }
 
 /// Every build of every library: the first loaders look for paths and needs are different ones.
@@ -214,7 +214,7 @@ fn root(
     fs::copy(fs::canonicalize(loader).unwrap(), host(loader)).unwrap();
     let mut starts = Vec::new();
     for (name, builds) in LIBRARIES.iter().zip(pool) {
-        for _ in 0..1 + chance.below(3) {
+        for _ in 0..2 + chance.below(3) {
             let inside = Path::new("/").join(chance.of(&PLACES)).join(name);
             // A link leads out of the root for us, though not for the loader: it is not followed.
             if host(&inside).symlink_metadata().is_ok() {

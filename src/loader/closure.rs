@@ -437,7 +437,11 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     fn add(&mut self, path: PathBuf, how: How, needed_by: Option<usize>, object: Rc<Object>) {
         let index = self.closure.nodes.len();
-        if let Ok(host) = self.loader.locate(&path) {
+        // musl does not know the program's own file again: a library of that file is a second one.
+        let known = self.closure.libc == Libc::Glibc || index != 0;
+        if let Ok(host) = self.loader.locate(&path)
+            && known
+        {
             self.files.insert(host, index);
         }
         // musl matches by the name that was searched for only.
@@ -455,7 +459,10 @@ impl<'l, 'a> Walk<'l, 'a> {
     fn needs_of(&mut self, index: usize) -> bool {
         let object = Rc::clone(&self.closure.nodes[index].object);
         for name in &object.needed {
-            if self.closure.names.contains_key(name) || self.failed.contains(name) {
+            // Another requester may have a search path that leads there: only glibc gives up on a
+            // name for good.
+            let gave_up = self.closure.libc == Libc::Glibc && self.failed.contains(name);
+            if gave_up || self.closure.names.contains_key(name) {
                 continue;
             }
             if self.closure.nodes.len() >= MOST_NODES || self.bytes > MOST_BYTES {

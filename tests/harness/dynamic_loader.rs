@@ -57,12 +57,14 @@ pub fn ask(root: &Root, loader: &Path, file: &Path, conditions: &Conditions) -> 
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut verdict = Verdict::default();
+    let mut incomplete = false;
     for line in text.lines().chain(error.lines()) {
         if let Some(version) = version(line) {
             verdict.versions.insert(version);
         } else if let Some((name, path)) = listed(line, loader) {
             verdict.names.insert(name, path);
         } else if let Some(name) = not_found_by_musl(line) {
+            incomplete = true;
             verdict.names.entry(name).or_insert(NOWHERE.to_owned());
         }
     }
@@ -70,10 +72,7 @@ pub fn ask(root: &Root, loader: &Path, file: &Path, conditions: &Conditions) -> 
     if let Some(name) = error.lines().find_map(not_opened) {
         verdict.names.insert(name, NOWHERE.to_owned());
         verdict.cut = true;
-    } else if !output.status.success()
-        && verdict.versions.is_empty()
-        && !verdict.names.values().any(|path| path == NOWHERE)
-    {
+    } else if !output.status.success() && verdict.versions.is_empty() && !incomplete {
         verdict.error = Some(error.lines().next().unwrap_or("failed").to_owned());
     }
     verdict
@@ -130,8 +129,10 @@ pub fn opinion(closure: &Closure, loader: &Path) -> Verdict {
     }
     for problem in &closure.problems {
         match problem {
+            // It may have been found for another one that needs it.
             Problem::Unresolved { name, .. } => {
-                verdict.names.insert(name.to_string_lossy().into_owned(), NOWHERE.to_owned());
+                let name = name.to_string_lossy().into_owned();
+                verdict.names.entry(name).or_insert(NOWHERE.to_owned());
             }
             Problem::Version { version, path, needed_by, weak: false, .. } => {
                 let text = format!("{version} of {} for {}", shown(path), shown(needed_by));
