@@ -124,6 +124,12 @@ fn a12_a_module_that_cannot_be_run_is_told_before_the_start() {
     };
     verify("library").expect(69);
     verify("whole").expect(0);
+    // The interpreter itself starts; what it would say then is said here.
+    let explain = |name: &str| {
+        Launch::beside().arguments(&["explain", "--", &program, "-m", name]).start().end()
+    };
+    assert!(explain("library").text().contains("python -m library fails"));
+    assert!(!explain("whole").text().contains("fails"));
     let profile = python.profile("", "modules = [\"whole.__main__\", \"library\"]\n");
     let ended = Launch::beside().arguments(&["verify", "--profile", &profile]).start().end();
     ended.expect(69);

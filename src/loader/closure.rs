@@ -459,10 +459,11 @@ impl<'l, 'a> Walk<'l, 'a> {
     fn needs_of(&mut self, index: usize) -> bool {
         let object = Rc::clone(&self.closure.nodes[index].object);
         for name in &object.needed {
-            // Another requester may have a search path that leads there: only glibc gives up on a
-            // name for good.
-            let gave_up = self.closure.libc == Libc::Glibc && self.failed.contains(name);
-            if gave_up || self.closure.names.contains_key(name) {
+            if self.closure.names.contains_key(name) {
+                continue;
+            }
+            // Only a search path of its own could lead this requester where others found nothing.
+            if self.failed.contains(name) && self.chain(index).iter().all(|one| one.is_plain()) {
                 continue;
             }
             if self.closure.nodes.len() >= MOST_NODES || self.bytes > MOST_BYTES {

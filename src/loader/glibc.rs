@@ -147,6 +147,10 @@ fn in_folders(
         if let Some(end) = attempt.folder(folder, name, how) {
             return Some(end);
         }
+        // As `open_path` does where a file is there and cannot be opened.
+        if attempt.gave_up {
+            return None;
+        }
     }
     None
 }
