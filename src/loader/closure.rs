@@ -372,16 +372,22 @@ impl<'l, 'a> Walk<'l, 'a> {
     /// Loads what LD_PRELOAD and its file name, as if the program needed it first.
     fn preload(&mut self) {
         for name in self.loader().preloads().to_vec() {
+            if self.closure.names.contains_key(&name) {
+                continue;
+            }
             // In musl nobody asks for it, and the program's search path does not count.
             let chain = match self.closure.libc {
                 Libc::Glibc => self.chain(0),
                 Libc::Musl => Vec::new(),
             };
             let resolution = self.loader().find_for(&name, &chain);
-            self.preloaded.push(self.closure.nodes.len());
+            let next = self.closure.nodes.len();
             match resolution {
                 Resolution::Found { file, how, .. } => self.take(0, &name, file.path, how),
                 resolution => self.closure.problems.push(Problem::Preload { name, resolution }),
+            }
+            if self.closure.nodes.len() > next {
+                self.preloaded.push(next);
             }
         }
     }
@@ -437,10 +443,9 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     fn add(&mut self, path: PathBuf, how: How, needed_by: Option<usize>, object: Rc<Object>) {
         let index = self.closure.nodes.len();
-        // musl does not know the program's own file again: a library of that file is a second one.
-        let known = self.closure.libc == Libc::Glibc || index != 0;
-        if let Ok(host) = self.loader.locate(&path)
-            && known
+        // Neither loader knows the file it was started with again: a link to it is a second one.
+        if index != 0
+            && let Ok(host) = self.loader.locate(&path)
         {
             self.files.insert(host, index);
         }

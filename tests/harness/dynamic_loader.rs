@@ -16,6 +16,8 @@ pub const NOWHERE: &str = "not found";
 pub struct Verdict {
     /// Name to path; a name is a path itself where it was needed as one.
     pub names: BTreeMap<String, String>,
+    /// Names that somebody needs and does not find; others may.
+    pub missing: BTreeSet<String>,
     /// `VERSION of FILE for NEEDER`.
     pub versions: BTreeSet<String>,
     /// Whether the list is not whole: it ends at a name that is not found where the file is to be
@@ -78,17 +80,17 @@ pub fn ask(root: &Root, loader: &Path, file: &Path, conditions: &Conditions) -> 
     verdict
 }
 
-/// musl's `Error loading shared library NAME: No such file or directory (needed by FILE)`.
+/// musl's `Error loading shared library NAME: WHY (needed by FILE)`.
 fn not_found_by_musl(line: &str) -> Option<String> {
-    let (name, why) = line.strip_prefix("Error loading shared library ")?.split_once(": ")?;
-    why.starts_with("No such file or directory").then(|| name.to_owned())
+    let (name, _) = line.strip_prefix("Error loading shared library ")?.split_once(": ")?;
+    Some(name.to_owned())
 }
 
-/// `FILE: error while loading shared libraries: NAME: cannot open …: No such file or directory`.
+/// `FILE: error while loading shared libraries: NAME: cannot open …: WHY`.
 fn not_opened(line: &str) -> Option<String> {
     let (_, rest) = line.split_once(": error while loading shared libraries: ")?;
     let (name, why) = rest.split_once(": ")?;
-    why.ends_with("No such file or directory").then(|| name.to_owned())
+    why.starts_with("cannot open shared object file").then(|| name.to_owned())
 }
 
 /// `FILE: version `V' not found (required by NEEDER)`.
@@ -132,6 +134,7 @@ pub fn opinion(closure: &Closure, loader: &Path) -> Verdict {
             // It may have been found for another one that needs it.
             Problem::Unresolved { name, .. } => {
                 let name = name.to_string_lossy().into_owned();
+                verdict.missing.insert(name.clone());
                 verdict.names.entry(name).or_insert(NOWHERE.to_owned());
             }
             Problem::Version { version, path, needed_by, weak: false, .. } => {
@@ -161,7 +164,8 @@ pub fn compare(file: &Path, real: &Verdict, ours: &Verdict) -> Vec<Difference> {
     }
     for (name, path) in &real.names {
         let mine = ours.names.get(name).map_or("does not load it", String::as_str);
-        if mine != path {
+        let lost = path == NOWHERE && ours.missing.contains(name);
+        if mine != path && !lost {
             found.push(difference(name, path, mine));
         }
     }
