@@ -11,11 +11,12 @@
 
 mod harness;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use harness::dynamic_loader::{Difference, Verdict, ask, compare, opinion};
+use harness::dynamic_loader::{Difference, Verdict, ask, compare, listed, opinion, version};
 use mak_init::elf::{self, Kind};
 use mak_init::loader::{Conditions, Loader, Processor};
 use mak_init::platform::userland::{loader_of, userland};
@@ -151,4 +152,22 @@ fn ask_all(root: &Root, loader: &Path, files: &[PathBuf], conditions: &Condition
     let mut answers = answers.into_inner().unwrap();
     answers.sort_by_key(|(at, _)| *at);
     answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// The judge has to be able to say no: a library that is taken away is a difference.
+#[test]
+fn a_wrong_opinion_is_a_difference() {
+    let verdict = |path: &str| Verdict {
+        names: BTreeMap::from([("liba.so".to_owned(), path.to_owned())]),
+        ..Verdict::default()
+    };
+    let file = Path::new("/x.so");
+    assert!(compare(file, &verdict("/lib/liba.so"), &verdict("/lib/liba.so")).is_empty());
+    assert_eq!(compare(file, &verdict("/lib/liba.so"), &verdict("/usr/lib/liba.so")).len(), 1);
+    assert_eq!(compare(file, &verdict("/lib/liba.so"), &Verdict::default()).len(), 1);
+    assert_eq!(compare(file, &Verdict::default(), &verdict("/lib/liba.so")).len(), 1);
+    let line = "/lib/x.so: version `A_2' not found (required by /bin/y)";
+    assert_eq!(version(line).unwrap(), "A_2 of /lib/x.so for /bin/y");
+    let parsed = listed("\tlibc.so.6 => /lib/libc.so.6 (0x00007f)", Path::new("/ld.so")).unwrap();
+    assert_eq!(parsed, ("libc.so.6".to_owned(), "/lib/libc.so.6".to_owned()));
 }
