@@ -225,7 +225,6 @@ impl Start<'_> {
             drains: true,
             parting: None,
             detached: false,
-            leaves_folder: false,
             closes_descriptors: false,
             expect_exit: values.expect_exit.clone(),
             restarts: Restarts::new(

@@ -13,6 +13,7 @@ pub mod ancestry;
 pub mod attributes;
 pub mod clock;
 pub mod death;
+pub mod descendants;
 pub mod drain;
 pub mod event_loop;
 pub mod forward;
