@@ -13,7 +13,7 @@ use super::distribution::Distribution;
 use crate::platform::{Meta, Root};
 
 /// The largest seen, of a distribution with 12,000 files, has 1.4 MB.
-const LARGEST_RECORD: u64 = 64 << 20;
+const LARGEST_RECORD: u64 = 16 << 20;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +135,9 @@ pub enum Difference {
         recorded: u64,
         /// In bytes.
         found: u64,
+        /// Whether it lies outside of the site folder, as scripts do: their first line is written
+        /// anew when an environment moves.
+        is_outside: bool,
     },
     /// Something other than a file.
     NotAFile {
@@ -143,8 +146,31 @@ pub enum Difference {
     },
 }
 
+impl Difference {
+    /// The file, inside the root.
+    pub fn path(&self) -> &Path {
+        match self {
+            Difference::Missing { path, .. }
+            | Difference::Resized { path, .. }
+            | Difference::NotAFile { path } => path,
+        }
+    }
+}
+
+/// The files that are gone or have another size. Compiled files (`.pyc`) come and go and do not
+/// count; contents are not read.
+pub fn missing_or_resized(
+    root: &Root,
+    distribution: &Distribution,
+    entries: &[RecordEntry<'_>],
+) -> Vec<Difference> {
+    let mut files = Files::of(root, &distribution.folder);
+    let counting = entries.iter().filter(|entry| !entry.path.ends_with(".pyc"));
+    counting.filter_map(|entry| files.difference(entry)).collect()
+}
+
 /// The files of one site folder, looked at with as few calls as there can be.
-pub struct Files<'a> {
+struct Files<'a> {
     root: &'a Root,
     folder: &'a Path,
     /// The site folder itself, in this process's own root: the kernel begins there.
@@ -154,8 +180,7 @@ pub struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    /// Those of `folder`, where the paths in RECORD begin.
-    pub fn of(root: &'a Root, folder: &'a Path) -> Files<'a> {
+    fn of(root: &'a Root, folder: &'a Path) -> Files<'a> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = match root.is_host() {
             true => rustix::fs::open(folder, flags, Mode::empty()).ok(),
@@ -164,12 +189,7 @@ impl<'a> Files<'a> {
         Files { root, folder, open, folders: BTreeMap::new() }
     }
 
-    /// Whether a file is gone or has another size. Compiled files (`.pyc`) come and go and do not
-    /// count; contents are not read.
-    pub fn difference(&mut self, entry: &RecordEntry<'_>) -> Option<Difference> {
-        if entry.path.ends_with(".pyc") {
-            return None;
-        }
+    fn difference(&mut self, entry: &RecordEntry<'_>) -> Option<Difference> {
         let path = || self.folder.join(&*entry.path);
         self.root.note_with(path);
         let looked = match &self.open {
@@ -185,10 +205,10 @@ impl<'a> Files<'a> {
             }
         };
         let path = || self.folder.join(&*entry.path);
+        let is_outside = || entry.path.starts_with("../") || !path().starts_with(self.folder);
         let (plain, found) = match looked {
             None => {
-                let is_outside = entry.path.starts_with("../") || !path().starts_with(self.folder);
-                return Some(Difference::Missing { path: path(), is_outside });
+                return Some(Difference::Missing { path: path(), is_outside: is_outside() });
             }
             Some(looked) => looked,
         };
@@ -196,7 +216,9 @@ impl<'a> Files<'a> {
             return Some(Difference::NotAFile { path: path() });
         }
         let recorded = entry.size?;
-        (recorded != found).then(|| Difference::Resized { path: path(), recorded, found })
+        let resized =
+            || Difference::Resized { path: path(), recorded, found, is_outside: is_outside() };
+        (recorded != found).then(resized)
     }
 }
 
@@ -224,22 +246,37 @@ pub struct NativeFile {
     pub is_module: bool,
 }
 
-/// The file of an entry, where it is native: `*.so`, and what is bundled in `*.libs/` (auditwheel).
-pub fn native_file(distribution: &Distribution, entry: &RecordEntry<'_>) -> Option<NativeFile> {
-    let plain = entry.path.ends_with(".so");
-    if !plain && !numbered(&entry.path) {
-        return None;
+impl NativeFile {
+    /// Its file name.
+    pub fn name(&self) -> Cow<'_, str> {
+        self.path.file_name().unwrap_or_default().to_string_lossy()
     }
-    let folders = entry.path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let bundled = folders.split('/').any(|part| part.ends_with(".libs"));
-    Some(NativeFile { path: distribution.folder.join(&*entry.path), is_module: plain && !bundled })
+}
+
+/// The native files of a distribution: `*.so`, and what is bundled in `*.libs/` (auditwheel).
+pub fn native_files(distribution: &Distribution, entries: &[RecordEntry<'_>]) -> Vec<NativeFile> {
+    entries
+        .iter()
+        .filter_map(|entry| {
+            let (folders, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+            let plain = name.ends_with(".so");
+            if !plain && !numbered(name) {
+                return None;
+            }
+            let bundled = folders.split('/').any(|part| part.ends_with(".libs"));
+            Some(NativeFile {
+                path: distribution.folder.join(&*entry.path),
+                is_module: plain && !bundled,
+            })
+        })
+        .collect()
 }
 
 /// `libz.so.1`, `libz-1a2b.so.1.2.13`.
-fn numbered(path: &str) -> bool {
+fn numbered(name: &str) -> bool {
     // Asked of every file that is installed: most answers need one look.
-    path.ends_with(|last: char| last.is_ascii_digit())
-        && path.rsplit_once(".so.").is_some_and(|(_, number)| {
+    name.ends_with(|last: char| last.is_ascii_digit())
+        && name.rsplit_once(".so.").is_some_and(|(_, number)| {
             number
                 .split('.')
                 .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
@@ -291,15 +328,18 @@ mod tests {
         let root = tree.root();
         let x = Installed::list(&root, &paths(&[site])).find("x").unwrap().unwrap();
         let text = read(&root, &x).unwrap();
-        let mut files = Files::of(&root, &x.folder);
-        let differences: Vec<Difference> =
-            entries(&text).filter_map(|entry| files.difference(&entry)).collect();
+        let entries: Vec<RecordEntry> = entries(&text).collect();
         let at = |path: &str| Path::new(site).join(path);
         let missing = |path, is_outside| Difference::Missing { path: at(path), is_outside };
         assert_eq!(
-            differences,
+            missing_or_resized(&root, &x, &entries),
             [
-                Difference::Resized { path: at("x/short.py"), recorded: 5, found: 1 },
+                Difference::Resized {
+                    path: at("x/short.py"),
+                    recorded: 5,
+                    found: 1,
+                    is_outside: false,
+                },
                 missing("x/gone.py", false),
                 Difference::NotAFile { path: at("x/folder.py") },
                 missing("x/dangling.py", false),
@@ -326,9 +366,8 @@ mod tests {
         ]
         .map(|path| entry(path, None))
         .to_vec();
-        let found: Vec<(PathBuf, bool)> = entries
-            .iter()
-            .filter_map(|entry| native_file(&x, entry))
+        let found: Vec<(PathBuf, bool)> = native_files(&x, &entries)
+            .into_iter()
             .map(|file| (file.path, file.is_module))
             .collect();
         assert_eq!(

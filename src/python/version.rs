@@ -92,13 +92,13 @@ impl Specifier {
             return Err(scan.error("a comparison such as >= or == was expected"));
         };
         scan.skip_space();
-        let start = *scan;
-        let fail = |problem: String| SyntaxError { problem, ..start.error("") };
+        let start = scan.place();
         if operator == Operator::Identical {
             let text = scan.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ';' | ')'));
             return Ok(Specifier { operator, text: text.to_owned(), wanted: Wanted::Text });
         }
         let text = scan.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ';' | ')'));
+        let fail = |problem: String| scan.error_at(start, problem);
         let equality = matches!(operator, Operator::Equal | Operator::NotEqual);
         let (number, prefix) = match text.strip_suffix(".*") {
             Some(_) if !equality => {
@@ -145,7 +145,7 @@ impl Specifier {
 }
 
 fn compare(operator: Operator, wanted: &Version, version: &Version) -> bool {
-    let public = if version.is_local() { version.clone().without_local() } else { version.clone() };
+    let public = version.clone().without_local();
     let order = public.cmp(wanted);
     match operator {
         Operator::Identical => false,
