@@ -73,8 +73,6 @@ fn a_value_that_the_workloads_queue_cannot_hold_is_left_out_and_counted() {
         running.line("ready");
         running.queue(40, 7);
         running.line("sig 40 value 0 ");
-        // Health is told at the next change of state.
-        running.signal(libc::SIGTERM);
         for count in
             ["mak_init_signals_forwarded_total 1\n", "mak_init_signals_without_value_total 1\n"]
         {

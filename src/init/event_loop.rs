@@ -259,6 +259,7 @@ impl Loop<'_> {
         } else if forward(target, arrival) == Sent::WithoutValue {
             self.counts.without_value = self.counts.without_value.wrapping_add(1);
         }
+        self.show_counts();
     }
 
     fn ask_to_stop(&mut self, asked: Signal, told: Arrival) {
@@ -374,6 +375,7 @@ impl Loop<'_> {
 
     fn has_ended(&mut self, pid: Pid, ended: Ended) {
         self.counts.reaped = self.counts.reaped.wrapping_add(1);
+        self.show_counts();
         if self.explainer.as_ref().is_some_and(|explainer| explainer.is(pid)) {
             return self.take_explanation(ended);
         }
@@ -650,9 +652,15 @@ impl Loop<'_> {
         self.time_up = Some(Moment::now().after(length));
     }
 
-    fn tell_health(&mut self, phase: Phase) {
+    fn show_counts(&mut self) {
         if let Some(health) = &mut self.run.health {
             health.note_counts(self.counts);
+        }
+    }
+
+    fn tell_health(&mut self, phase: Phase) {
+        self.show_counts();
+        if let Some(health) = &mut self.run.health {
             health.tell(phase, self.target);
         }
     }

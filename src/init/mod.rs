@@ -11,6 +11,7 @@
 
 pub mod ancestry;
 pub mod attributes;
+pub mod board;
 pub mod clock;
 pub mod death;
 pub mod descendants;
