@@ -23,11 +23,15 @@ pub enum Group {
     Command,
     /// A container that was run to be tested (`mak image test`).
     Trial,
+    /// The system's packages and tools (`mak deps`).
+    Packages,
+    /// The container engine of a build host (`mak deps`).
+    Engine,
 }
 
 impl Group {
     /// All of them, in their order.
-    pub const ALL: [Group; 7] = [
+    pub const ALL: [Group; 9] = [
         Group::Platform,
         Group::Libraries,
         Group::Python,
@@ -35,6 +39,8 @@ impl Group {
         Group::Files,
         Group::Command,
         Group::Trial,
+        Group::Packages,
+        Group::Engine,
     ];
 
     /// As a heading.
@@ -47,6 +53,8 @@ impl Group {
             Group::Files => "Installed files",
             Group::Command => "Command",
             Group::Trial => "Trial in a container",
+            Group::Packages => "Packages and tools",
+            Group::Engine => "Container engine",
         }
     }
 }
@@ -525,6 +533,7 @@ pub const PAGES: &[Page] = &[
         "it ends before its first line with \"error while loading shared libraries\"",
         "install what is named",
     ),
+    #[cfg(feature = "mak")]
     page(
         "trial.architecture",
         Group::Trial,
@@ -532,6 +541,7 @@ pub const PAGES: &[Page] = &[
         "an engine runs the image of another platform, emulated or not at all",
         "build it with mak build for that platform",
     ),
+    #[cfg(feature = "mak")]
     page(
         "trial.startup",
         Group::Trial,
@@ -539,6 +549,7 @@ pub const PAGES: &[Page] = &[
         "an image that cannot start is found out in production; one that has to be killed loses what it was doing",
         "read its log; let mak-init be its PID 1, which passes signals on",
     ),
+    #[cfg(feature = "mak")]
     page(
         "trial.runtime",
         Group::Trial,
@@ -546,6 +557,7 @@ pub const PAGES: &[Page] = &[
         "a label or uname under an emulator says what one likes to hear",
         "install the program for the image's platform",
     ),
+    #[cfg(feature = "mak")]
     page(
         "trial.process",
         Group::Trial,
@@ -553,6 +565,7 @@ pub const PAGES: &[Page] = &[
         "a check that cannot be run makes a healthy container unhealthy for ever",
         "HEALTHCHECK CMD [\"/mak-init\", \"healthcheck\"]",
     ),
+    #[cfg(feature = "mak")]
     page(
         "trial.network",
         Group::Trial,
@@ -560,6 +573,7 @@ pub const PAGES: &[Page] = &[
         "a service on 127.0.0.1 is healthy inside and out of reach",
         "listen on 0.0.0.0",
     ),
+    #[cfg(feature = "mak")]
     page(
         "trial.health",
         Group::Trial,
@@ -567,6 +581,7 @@ pub const PAGES: &[Page] = &[
         "what is not healthy gets no traffic",
         "answer one of them",
     ),
+    #[cfg(feature = "mak")]
     page(
         "trial.resources",
         Group::Trial,
@@ -574,6 +589,7 @@ pub const PAGES: &[Page] = &[
         "what uses more at rest than was planned for is killed under load",
         "let it use less, or plan for more",
     ),
+    #[cfg(feature = "mak")]
     page(
         "trial.verify",
         Group::Trial,
@@ -581,12 +597,181 @@ pub const PAGES: &[Page] = &[
         "what a file lacks is not seen before it is loaded",
         "each line of the report says what to do",
     ),
+    #[cfg(feature = "mak")]
     page(
         "trial.modules",
         Group::Trial,
         "whether the modules of the distributions that the profile requires can be imported",
         "an extension module may need what no metadata names",
         "install what the module needs on that platform",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.manager",
+        Group::Packages,
+        "a package manager that is known, and its database in a finished state",
+        "nothing can be installed, or the next command of the manager stops at what an interrupted one has left",
+        "finish what was interrupted: `mak deps --install` does it first",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.missing",
+        Group::Packages,
+        "packages of `[[package]]` that bring no library and no command, in the package database",
+        "what is built or run with them does not find them",
+        "install them: the check has the command",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.rights",
+        Group::Packages,
+        "the right to install packages",
+        "the package manager refuses",
+        "run as root, or allow `--sudo`",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.lock",
+        Group::Packages,
+        "a package lock that nobody else has, within `--lock-timeout`",
+        "two package managers at once are refused",
+        "let the process that is named finish; exit code 75",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.install",
+        Group::Packages,
+        "that the package manager's command works",
+        "what it should have brought is missing",
+        "what it printed is the evidence; where the reason passes the exit code is 75",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.interrupted",
+        Group::Packages,
+        "an installation that runs to its end",
+        "what comes behind it is missing",
+        "run the same command again: it goes on with what is missing",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "tool.missing",
+        Group::Packages,
+        "a command of `[[package]]` in PATH",
+        "what is built with it fails at its first call",
+        "install the package: the check has the command",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "tool.version",
+        Group::Packages,
+        "the version that a command prints against `version`",
+        "an older tool lacks what is used of it",
+        "install a newer one",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "download.missing",
+        Group::Libraries,
+        "a program with `[[binary.download]]` at its destination",
+        "it cannot be started",
+        "`mak deps --install` fetches it",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "download.platform",
+        Group::Libraries,
+        "a `[[binary.download]]` for this platform",
+        "it cannot be fetched here",
+        "add one to the profile",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "download.failed",
+        Group::Libraries,
+        "that a download comes whole, with its sha256 and for this machine",
+        "nothing is put in place of what was there",
+        "correct the profile's URL or hash; where the server is at fault, run it again",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "dist.managed",
+        Group::Distributions,
+        "an interpreter that pip may install into (PEP 668)",
+        "pip and uv refuse, since the distribution's own tools would break",
+        "make a virtual environment and run `mak` in it",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "dist.install",
+        Group::Distributions,
+        "that pip or uv install what is missing",
+        "what it should have brought is missing",
+        "what it printed is the evidence",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "dist.wheel",
+        Group::Distributions,
+        "a wheel for this platform and Python",
+        "it is built from source, which needs compilers and headers",
+        "install the packages that are named",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.reachable",
+        Group::Engine,
+        "a container engine that answers on its socket",
+        "no image can be built or run here",
+        "start it, or name its socket with DOCKER_HOST",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.platform",
+        Group::Engine,
+        "the engine's machine against this one",
+        "images are built for, and run on, another platform than expected",
+        "name the platform with `--platform`",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.memory",
+        Group::Engine,
+        "the engine's memory against `[engine]`",
+        "builds are killed for want of memory",
+        "give its virtual machine more",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.buildkit",
+        Group::Engine,
+        "BuildKit as the default builder",
+        "`RUN --mount` and builds for several platforms fail",
+        "use an engine from version 23 on",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.buildx",
+        Group::Engine,
+        "the buildx plugin of the client",
+        "no image can be built for several platforms",
+        "install docker-buildx",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.emulator",
+        Group::Engine,
+        "a registered emulator for each platform of `[engine]`, with the flag F",
+        "containers of that platform end with \"exec format error\"",
+        "install qemu-user-static, or register handlers with F",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.run",
+        Group::Engine,
+        "that the engine runs an image of one file, our own binary; nothing is pulled",
+        "no container runs here",
+        "look at the engine's own log",
     ),
 ];
 
@@ -650,6 +835,7 @@ mod tests {
     use std::path::Path;
 
     /// `UPDATE_DOCS=1 cargo test` writes the page that this test then expects.
+    #[cfg(feature = "mak")]
     #[test]
     fn the_page_in_the_repository_is_the_one_the_catalogue_makes() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/checks.md");
@@ -700,9 +886,11 @@ mod tests {
     #[test]
     fn the_code_uses_what_the_catalogue_holds_and_nothing_else() {
         let known: BTreeSet<String> = PAGES.iter().map(|page| page.id.to_owned()).collect();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut found = used(&source.join("src/verify"));
-        found.extend(used(&source.join("src/trial")));
-        assert_eq!(found, known);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let folders =
+            if cfg!(feature = "mak") { &["verify", "deps", "trial"][..] } else { &["verify"][..] };
+        let used: BTreeSet<String> =
+            folders.iter().flat_map(|folder| used(&source.join(folder))).collect();
+        assert_eq!(used, known);
     }
 }

@@ -3,6 +3,7 @@
 //! with its table of options; `words` reads what was typed, `help` says the tables back.
 
 pub mod build;
+pub mod deps;
 pub mod help;
 pub mod image_test;
 pub mod words;
@@ -71,6 +72,13 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         help: "Runs an image and finds out whether it starts, answers and stops, on every platform",
         options: image_test::OPTIONS,
         main: image_test::main,
+    },
+    Subcommand {
+        name: "deps",
+        operands: "",
+        help: "What a profile needs, against this machine; --install puts it right",
+        options: deps::OPTIONS,
+        main: deps::main,
     },
 ];
 
