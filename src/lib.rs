@@ -10,6 +10,8 @@ pub mod death;
 pub mod directories;
 pub mod elf;
 pub mod health;
+#[cfg(feature = "mak")]
+pub mod image;
 pub mod init;
 pub mod loader;
 pub mod platform;

@@ -166,6 +166,7 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
         requirements: Vec::new(),
         files: Vec::new(),
         modules: Vec::new(),
+        every: false,
         loads: Vec::new(),
         severity: Severity::Required,
     });

@@ -21,17 +21,20 @@ pub enum Group {
     Files,
     /// The command that is to be run.
     Command,
+    /// What an image says of itself (`mak image verify`).
+    Image,
 }
 
 impl Group {
     /// All of them, in their order.
-    pub const ALL: [Group; 6] = [
+    pub const ALL: [Group; 7] = [
         Group::Platform,
         Group::Libraries,
         Group::Python,
         Group::Distributions,
         Group::Files,
         Group::Command,
+        Group::Image,
     ];
 
     /// As a heading.
@@ -43,6 +46,7 @@ impl Group {
             Group::Distributions => "Distributions",
             Group::Files => "Installed files",
             Group::Command => "Command",
+            Group::Image => "Image",
         }
     }
 }
@@ -521,6 +525,97 @@ pub const PAGES: &[Page] = &[
         "it ends before its first line with \"error while loading shared libraries\"",
         "install what is named",
     ),
+    page(
+        "elf.packed",
+        Group::Libraries,
+        "programs packed with UPX",
+        "nothing can be verified of a packed program, scanners see none of its parts, and it unpacks itself into memory at every start",
+        "leave the packing out: layers are compressed anyway",
+    ),
+    page(
+        "elf.interpreter",
+        Group::Libraries,
+        "programs of an image whose dynamic loader is not in it",
+        "such a program ends with \"not found\" although its file is there: a glibc program on a musl image, or the other way round",
+        "build it for the image's libc, or link it statically",
+    ),
+    page(
+        "image.platform",
+        Group::Image,
+        "the platforms that were asked for among those of the image or index",
+        "a pull for a platform that is missing ends with \"no matching manifest\"",
+        "build the image for that platform too: docker buildx build --platform",
+    ),
+    page(
+        "image.label",
+        Group::Image,
+        "what index, configuration and the labels build.architecture and build.platform say, against each other and against --platform",
+        "engines pull by the index and start by the configuration; who reads the label believes something else",
+        "declare TARGETARCH after FROM and label from it; do not set --platform in FROM by hand",
+    ),
+    page(
+        "image.digest",
+        Group::Image,
+        "the digests of manifests, configuration and layers",
+        "engines refuse the image, or its layers are not those that were signed",
+        "build or pull it again",
+    ),
+    page(
+        "image.layer",
+        Group::Image,
+        "layers that can be read, and members that an engine would refuse",
+        "the image cannot be unpacked whole",
+        "build it again; a member with .. in its path comes from no builder",
+    ),
+    page(
+        "image.entrypoint",
+        Group::Image,
+        "the command that entrypoint and cmd come to, inside the image, as its user",
+        "docker run without arguments ends at once",
+        "see the command.* checks for what stands in the way",
+    ),
+    page(
+        "image.healthcheck",
+        Group::Image,
+        "whether the health check can be started inside the image: its program, and a shell for the shell form",
+        "the container is unhealthy for ever, and whoever waits for it waits for ever",
+        "write it in the exec form: HEALTHCHECK CMD [\"/mak-init\", \"healthcheck\"]",
+    ),
+    page(
+        "image.user",
+        Group::Image,
+        "the image's user in its own /etc/passwd and /etc/group",
+        "engines refuse the start: unable to find user",
+        "add the user to the image, or name it by its number",
+    ),
+    page(
+        "image.suid",
+        Group::Image,
+        "set-user-ID and set-group-ID files that no package of the distribution has brought",
+        "who runs one becomes its owner, whatever the container's user is",
+        "chmod a-s, or drop the file; at run time: no-new-privileges",
+    ),
+    page(
+        "image.writable",
+        Group::Image,
+        "files that everybody may write, and folders without the sticky bit",
+        "any process in the container can replace what others run or read",
+        "chmod o-w, or give the folder to the user who writes",
+    ),
+    page(
+        "image.size",
+        Group::Image,
+        "bytes per layer and in all",
+        "every node that starts the image pulls them",
+        "nothing to do; look at the largest layer first",
+    ),
+    page(
+        "image.distributions",
+        Group::Image,
+        "the same Python distributions in the same versions on all platforms of an index",
+        "what was tested on one platform is not what runs on the other",
+        "install from one lock file for all platforms",
+    ),
 ];
 
 /// The page of an identifier.
@@ -633,7 +728,9 @@ mod tests {
     #[test]
     fn the_code_uses_what_the_catalogue_holds_and_nothing_else() {
         let known: BTreeSet<String> = PAGES.iter().map(|page| page.id.to_owned()).collect();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verify");
-        assert_eq!(used(&folder), known);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut found = used(&source.join("verify"));
+        found.extend(used(&source.join("image")));
+        assert_eq!(found, known);
     }
 }

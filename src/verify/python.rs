@@ -69,18 +69,20 @@ pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Ch
     }
     if request.full {
         let files = Files::new(root, &found, loader, failed);
-        for (index, distribution) in outcome.reached.iter().enumerate() {
+        let every = python.every.then(|| installed.all().0);
+        let reached = every.as_ref().unwrap_or(&outcome.reached);
+        for (index, distribution) in reached.iter().enumerate() {
             checks.extend(files.check(distribution, request.hashes.then_some(index)));
         }
         if request.hashes {
-            checks.extend(files.contents(&outcome.reached));
+            checks.extend(files.contents(reached));
         }
     }
     checks
 }
 
 /// The interpreter that would run: one that is named, or the first of PATH.
-pub(super) fn find(
+pub(crate) fn find(
     request: &Request,
     named: Option<&str>,
 ) -> Result<Interpreter, interpreter::PythonError> {

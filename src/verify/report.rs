@@ -218,6 +218,13 @@ impl Report {
             self.count(Status::Fail),
             self.count(Status::Skip)
         );
+        self.suites(&mut out, "");
+        out.push_str("</testsuites>\n");
+        out
+    }
+
+    /// The suites of the groups, their names behind `prefix`.
+    pub(crate) fn suites(&self, out: &mut String, prefix: &str) {
         for group in Group::ALL {
             let checks: Vec<&Check> = self.checks.iter().filter(|c| c.group() == group).collect();
             if checks.is_empty() {
@@ -226,19 +233,17 @@ impl Report {
             let count = |status| checks.iter().filter(|check| check.status == status).count();
             let _ = writeln!(
                 out,
-                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
+                "  <testsuite name=\"{prefix}{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
                 group.title(),
                 checks.len(),
                 count(Status::Fail),
                 count(Status::Skip)
             );
             for check in checks {
-                check.case(&mut out);
+                check.case(out);
             }
             out.push_str("  </testsuite>\n");
         }
-        out.push_str("</testsuites>\n");
-        out
     }
 }
 

@@ -3,6 +3,7 @@
 //! with its table of options; `words` reads what was typed, `help` says the tables back.
 
 pub mod help;
+pub mod image_verify;
 pub mod words;
 
 use std::ffi::OsString;
@@ -53,7 +54,7 @@ pub struct Opt {
 }
 
 /// All of them.
-pub const SUBCOMMANDS: &[Subcommand] = &[];
+pub const SUBCOMMANDS: &[Subcommand] = &[image_verify::SUBCOMMAND];
 
 /// Runs what was asked for; the result is the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
