@@ -4,11 +4,15 @@
 //! `cli → {death, init, verify, health} → {loader, python, directories} → {elf, platform} → config`.
 //! The whole picture is in `docs/architecture.md`.
 
+#[cfg(feature = "mak")]
+pub mod build;
 pub mod cli;
 pub mod config;
 pub mod death;
 pub mod directories;
 pub mod elf;
+#[cfg(feature = "mak")]
+pub mod engine;
 pub mod health;
 #[cfg(feature = "mak")]
 pub mod image;

@@ -11,7 +11,8 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("69", "something that is required is not so: the verdict of verify, test and deps"),
     ("75", "a failure that may pass: a lock that is held, a network that does not answer"),
     ("78", "configuration: a profile makes no sense"),
-    ("125", "mak itself failed"),
+    ("125", "mak itself failed, or the engine it asked"),
+    ("130", "interrupted; what was begun is undone"),
 ];
 
 /// What `--help` prints: of one subcommand, or of all.

@@ -2,6 +2,7 @@
 //! call into `image`, `build` or `deps`, and its result an exit code. Each subcommand has a file
 //! with its table of options; `words` reads what was typed, `help` says the tables back.
 
+pub mod build;
 pub mod help;
 pub mod image_verify;
 pub mod words;
@@ -25,6 +26,8 @@ pub mod code {
     pub const CONFIGURATION: u8 = 78;
     /// mak itself could not do its work.
     pub const FAILED: u8 = 125;
+    /// Somebody pressed Ctrl-C, or sent TERM or HUP; everything begun is undone.
+    pub const INTERRUPTED: u8 = 130;
 }
 
 /// A subcommand: its words, and what it does with what was typed behind them.
@@ -54,7 +57,16 @@ pub struct Opt {
 }
 
 /// All of them.
-pub const SUBCOMMANDS: &[Subcommand] = &[image_verify::SUBCOMMAND];
+pub const SUBCOMMANDS: &[Subcommand] = &[
+    image_verify::SUBCOMMAND,
+    Subcommand {
+        name: "build",
+        operands: "",
+        help: "Builds images for their platforms, looks into them, and only then pushes them",
+        options: build::OPTIONS,
+        main: build::main,
+    },
+];
 
 /// Runs what was asked for; the result is the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
