@@ -156,6 +156,14 @@ pub fn keep() {
     KEPT.store(true, Relaxed);
 }
 
+/// Drops what may be among what is still read: then it stays, also as it is. (A `CString` that is
+/// dropped loses its first byte.)
+pub fn let_go<T>(value: T) {
+    if KEPT.load(Relaxed) {
+        std::mem::forget(value);
+    }
+}
+
 /// Gives back what set-up no longer needs. Called by the loop when the workload has started.
 pub fn give_back() {
     end_set_up();

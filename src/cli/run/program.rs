@@ -59,6 +59,7 @@ pub fn program_of(
         explain,
         say,
         standing,
+        folder: None,
     })
 }
 
