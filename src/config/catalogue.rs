@@ -23,11 +23,15 @@ pub enum Group {
     Command,
     /// What an image says of itself (`mak image verify`).
     Image,
+    /// The system's packages and tools (`mak deps`).
+    Packages,
+    /// The container engine of a build host (`mak deps`).
+    Engine,
 }
 
 impl Group {
     /// All of them, in their order.
-    pub const ALL: [Group; 7] = [
+    pub const ALL: [Group; 9] = [
         Group::Platform,
         Group::Libraries,
         Group::Python,
@@ -35,6 +39,8 @@ impl Group {
         Group::Files,
         Group::Command,
         Group::Image,
+        Group::Packages,
+        Group::Engine,
     ];
 
     /// As a heading.
@@ -47,6 +53,8 @@ impl Group {
             Group::Files => "Installed files",
             Group::Command => "Command",
             Group::Image => "Image",
+            Group::Packages => "Packages and tools",
+            Group::Engine => "Container engine",
         }
     }
 }
@@ -525,6 +533,7 @@ pub const PAGES: &[Page] = &[
         "it ends before its first line with \"error while loading shared libraries\"",
         "install what is named",
     ),
+    #[cfg(feature = "mak")]
     page(
         "elf.packed",
         Group::Libraries,
@@ -532,6 +541,7 @@ pub const PAGES: &[Page] = &[
         "nothing can be verified of a packed program, scanners see none of its parts, and it unpacks itself into memory at every start",
         "leave the packing out: layers are compressed anyway",
     ),
+    #[cfg(feature = "mak")]
     page(
         "elf.interpreter",
         Group::Libraries,
@@ -539,6 +549,7 @@ pub const PAGES: &[Page] = &[
         "such a program ends with \"not found\" although its file is there: a glibc program on a musl image, or the other way round",
         "build it for the image's libc, or link it statically",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.platform",
         Group::Image,
@@ -546,6 +557,7 @@ pub const PAGES: &[Page] = &[
         "a pull for a platform that is missing ends with \"no matching manifest\"",
         "build the image for that platform too: docker buildx build --platform",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.label",
         Group::Image,
@@ -553,6 +565,7 @@ pub const PAGES: &[Page] = &[
         "engines pull by the index and start by the configuration; who reads the label believes something else",
         "declare TARGETARCH after FROM and label from it; do not set --platform in FROM by hand",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.digest",
         Group::Image,
@@ -560,6 +573,7 @@ pub const PAGES: &[Page] = &[
         "engines refuse the image, or its layers are not those that were signed",
         "build or pull it again",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.layer",
         Group::Image,
@@ -567,6 +581,7 @@ pub const PAGES: &[Page] = &[
         "the image cannot be unpacked whole",
         "build it again; a member with .. in its path comes from no builder",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.entrypoint",
         Group::Image,
@@ -574,6 +589,7 @@ pub const PAGES: &[Page] = &[
         "docker run without arguments ends at once",
         "see the command.* checks for what stands in the way",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.healthcheck",
         Group::Image,
@@ -581,6 +597,7 @@ pub const PAGES: &[Page] = &[
         "the container is unhealthy for ever, and whoever waits for it waits for ever",
         "write it in the exec form: HEALTHCHECK CMD [\"/mak-init\", \"healthcheck\"]",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.user",
         Group::Image,
@@ -588,6 +605,7 @@ pub const PAGES: &[Page] = &[
         "engines refuse the start: unable to find user",
         "add the user to the image, or name it by its number",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.suid",
         Group::Image,
@@ -595,6 +613,7 @@ pub const PAGES: &[Page] = &[
         "who runs one becomes its owner, whatever the container's user is",
         "chmod a-s, or drop the file; at run time: no-new-privileges",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.writable",
         Group::Image,
@@ -602,6 +621,7 @@ pub const PAGES: &[Page] = &[
         "any process in the container can replace what others run or read",
         "chmod o-w, or give the folder to the user who writes",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.size",
         Group::Image,
@@ -609,12 +629,181 @@ pub const PAGES: &[Page] = &[
         "every node that starts the image pulls them",
         "nothing to do; look at the largest layer first",
     ),
+    #[cfg(feature = "mak")]
     page(
         "image.distributions",
         Group::Image,
         "the same Python distributions in the same versions on all platforms of an index",
         "what was tested on one platform is not what runs on the other",
         "install from one lock file for all platforms",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.manager",
+        Group::Packages,
+        "a package manager that is known, and its database in a finished state",
+        "nothing can be installed, or the next command of the manager stops at what an interrupted one has left",
+        "finish what was interrupted: `mak deps --install` does it first",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.missing",
+        Group::Packages,
+        "packages of `[[package]]` that bring no library and no command, in the package database",
+        "what is built or run with them does not find them",
+        "install them: the check has the command",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.rights",
+        Group::Packages,
+        "the right to install packages",
+        "the package manager refuses",
+        "run as root, or allow `--sudo`",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.lock",
+        Group::Packages,
+        "a package lock that nobody else has, within `--lock-timeout`",
+        "two package managers at once are refused",
+        "let the process that is named finish; exit code 75",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.install",
+        Group::Packages,
+        "that the package manager's command works",
+        "what it should have brought is missing",
+        "what it printed is the evidence; where the reason passes the exit code is 75",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.interrupted",
+        Group::Packages,
+        "an installation that runs to its end",
+        "what comes behind it is missing",
+        "run the same command again: it goes on with what is missing",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "tool.missing",
+        Group::Packages,
+        "a command of `[[package]]` in PATH",
+        "what is built with it fails at its first call",
+        "install the package: the check has the command",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "tool.version",
+        Group::Packages,
+        "the version that a command prints against `version`",
+        "an older tool lacks what is used of it",
+        "install a newer one",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "download.missing",
+        Group::Libraries,
+        "a program with `[[binary.download]]` at its destination",
+        "it cannot be started",
+        "`mak deps --install` fetches it",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "download.platform",
+        Group::Libraries,
+        "a `[[binary.download]]` for this platform",
+        "it cannot be fetched here",
+        "add one to the profile",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "download.failed",
+        Group::Libraries,
+        "that a download comes whole, with its sha256 and for this machine",
+        "nothing is put in place of what was there",
+        "correct the profile's URL or hash; where the server is at fault, run it again",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "dist.managed",
+        Group::Distributions,
+        "an interpreter that pip may install into (PEP 668)",
+        "pip and uv refuse, since the distribution's own tools would break",
+        "make a virtual environment and run `mak` in it",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "dist.install",
+        Group::Distributions,
+        "that pip or uv install what is missing",
+        "what it should have brought is missing",
+        "what it printed is the evidence",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "dist.wheel",
+        Group::Distributions,
+        "a wheel for this platform and Python",
+        "it is built from source, which needs compilers and headers",
+        "install the packages that are named",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.reachable",
+        Group::Engine,
+        "a container engine that answers on its socket",
+        "no image can be built or run here",
+        "start it, or name its socket with DOCKER_HOST",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.platform",
+        Group::Engine,
+        "the engine's machine against this one",
+        "images are built for, and run on, another platform than expected",
+        "name the platform with `--platform`",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.memory",
+        Group::Engine,
+        "the engine's memory against `[engine]`",
+        "builds are killed for want of memory",
+        "give its virtual machine more",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.buildkit",
+        Group::Engine,
+        "BuildKit as the default builder",
+        "`RUN --mount` and builds for several platforms fail",
+        "use an engine from version 23 on",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.buildx",
+        Group::Engine,
+        "the buildx plugin of the client",
+        "no image can be built for several platforms",
+        "install docker-buildx",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.emulator",
+        Group::Engine,
+        "a registered emulator for each platform of `[engine]`, with the flag F",
+        "containers of that platform end with \"exec format error\"",
+        "install qemu-user-static, or register handlers with F",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.run",
+        Group::Engine,
+        "that the engine runs an image of one file, our own binary; nothing is pulled",
+        "no container runs here",
+        "look at the engine's own log",
     ),
 ];
 
@@ -678,6 +867,7 @@ mod tests {
     use std::path::Path;
 
     /// `UPDATE_DOCS=1 cargo test` writes the page that this test then expects.
+    #[cfg(feature = "mak")]
     #[test]
     fn the_page_in_the_repository_is_the_one_the_catalogue_makes() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/checks.md");
@@ -729,8 +919,10 @@ mod tests {
     fn the_code_uses_what_the_catalogue_holds_and_nothing_else() {
         let known: BTreeSet<String> = PAGES.iter().map(|page| page.id.to_owned()).collect();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut found = used(&source.join("verify"));
-        found.extend(used(&source.join("image")));
-        assert_eq!(found, known);
+        let folders =
+            if cfg!(feature = "mak") { &["verify", "deps", "image"][..] } else { &["verify"][..] };
+        let used: BTreeSet<String> =
+            folders.iter().flat_map(|folder| used(&source.join(folder))).collect();
+        assert_eq!(used, known);
     }
 }

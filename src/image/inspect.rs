@@ -161,6 +161,7 @@ fn request(root: &Root, run: &Run, arch: Arch, wanted: &Wanted) -> Request {
         interpreter: None,
         requires: None,
         requirements: Vec::new(),
+        optional: Vec::new(),
         files: Vec::new(),
         modules: Vec::new(),
         every: true,

@@ -81,7 +81,7 @@ pub fn command(request: &Request, run: &Run, loader: &Loader) -> Vec<Check> {
             _ => break,
         }
     }
-    checks.extend(module::of_command(request, rest));
+    checks.extend(module::of_command(request, rest, Status::Fail));
     checks
 }
 

@@ -17,6 +17,8 @@ pub struct Request {
     pub root: Root,
     /// Everything, or only what every start can afford.
     pub full: bool,
+    /// Not the files that distributions brought along, even in the full form.
+    pub leave_files: bool,
     /// Also the contents of installed files, by their hashes.
     pub hashes: bool,
     /// Severities of single checks, by identifier; stronger than those of the parts.
@@ -38,6 +40,9 @@ pub struct Request {
     /// The command of a start, which is going to be tried anyway: only the module of a
     /// `python -m` is looked for.
     pub workload: Option<Vec<OsString>>,
+    /// What a start without a command would run. Another one may be given, so that a module which
+    /// cannot be run is a warning.
+    pub usual_command: Option<Vec<OsString>>,
     /// The environment it would start in.
     pub surroundings: Surroundings,
     /// The processor it would run on; this machine's where none is named.
@@ -106,6 +111,8 @@ pub struct PythonCheck {
     pub requires: Option<String>,
     /// PEP 508 requirements.
     pub requirements: Vec<String>,
+    /// PEP 508 requirements whose absence is tolerated.
+    pub optional: Vec<String>,
     /// Files of requirements, on this machine, not in the root; `pyproject.toml` may have extras
     /// behind it, in brackets.
     pub files: Vec<PathBuf>,
@@ -170,6 +177,7 @@ impl Request {
         Request {
             root: Root::host(),
             full: false,
+            leave_files: false,
             hashes: false,
             severities: Vec::new(),
             libraries: Vec::new(),
@@ -180,6 +188,7 @@ impl Request {
             python: None,
             command: None,
             workload: None,
+            usual_command: None,
             surroundings: Surroundings::of(environment),
             processor: None,
             page_size: None,
@@ -220,6 +229,7 @@ impl Request {
                     interpreter: entry.interpreter.clone(),
                     requires: entry.requires.clone(),
                     requirements: entry.requirements.clone(),
+                    optional: entry.optional.clone(),
                     files: Vec::new(),
                     modules: entry.modules.clone(),
                     every: false,

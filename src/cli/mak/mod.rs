@@ -3,6 +3,7 @@
 //! with its table of options; `words` reads what was typed, `help` says the tables back.
 
 pub mod build;
+pub mod deps;
 pub mod help;
 pub mod image_verify;
 pub mod words;
@@ -65,6 +66,13 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         help: "Builds images for their platforms, looks into them, and only then pushes them",
         options: build::OPTIONS,
         main: build::main,
+    },
+    Subcommand {
+        name: "deps",
+        operands: "",
+        help: "What a profile needs, against this machine; --install puts it right",
+        options: deps::OPTIONS,
+        main: deps::main,
     },
 ];
 
