@@ -31,7 +31,9 @@ fn has_children() -> bool {
     !matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
 }
 
-/// Our children, as the kernel lists them; none where there is no /proc.
+/// Our children, as the kernel lists them; none where there is no /proc. Its room on the stack is
+/// not needed where there are none.
+#[inline(never)]
 fn children(mut each: impl FnMut(Pid)) {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let Ok(list) = open("/proc/thread-self/children", flags, Mode::empty()) else { return };
