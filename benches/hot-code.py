@@ -43,8 +43,10 @@ INSERT BEFORE .text;
 
 SECTIONS
 {
-    /* What comes from the file and is written begins a page, and then needs no more than one. */
+    /* What comes from the file and is written begins a page, and then needs no more than one. Libc's constants are
+       here to make this a section of constants. */
     .rodata.last : {
+        *libc.a:*(.rodata .rodata.*)
         *(.rodata.cst32)
         . = ALIGN(4096);
     }

@@ -208,4 +208,5 @@ def write(text):
     path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -94,4 +94,9 @@ ok "a workload that ignores TERM is killed after the grace period, and the code 
 boot "$work/third" "/no/such/program"
 expect_code "$work/third" 127
 ok "a workload that is not there is code 127"
+boot "$work/fourth" "--restart on-failure --restart-limit 1 --restart-delay 10ms --termination-message /tmp/message /workload greedy /tmp/message"
+expect_line "$work/fourth" "WARN.*by the kernel's out-of-memory killer.*16 MiB"
+expect_line "$work/fourth" "workload: the message says: .*by the kernel's out-of-memory killer.*16 MiB"
+expect_code "$work/fourth" 9
+ok "memory that runs out in a control group of version 2 is told, also in the termination message"
 echo "$passed passed, 0 failed"

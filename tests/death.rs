@@ -8,12 +8,12 @@
 
 mod harness;
 
-use std::path::PathBuf;
 use std::{fs, process};
 
 use harness::endpoint::free_address;
 use harness::{
-    Ended, Folder, Launch, Place, only_as_root, only_on_this_machine, processes, program, workload,
+    ControlGroup, Ended, Folder, Launch, Place, only_as_root, only_on_this_machine, processes,
+    workload,
 };
 
 /// A folder with an empty termination message file.
@@ -192,55 +192,23 @@ fn the_explanation_does_not_wait_for_what_the_workload_leaves_and_the_drain_does
     }
 }
 
-/// A control group of version 1 with 24 MiB of memory, removed with it.
-struct SmallGroup(PathBuf);
-
-impl SmallGroup {
-    fn new() -> Option<SmallGroup> {
-        let text = fs::read_to_string("/proc/self/cgroup").unwrap();
-        let own = text.lines().find_map(|line| line.split_once(":memory:"))?.1;
-        let parent = PathBuf::from("/sys/fs/cgroup/memory").join(own.trim_start_matches('/'));
-        let path = parent.join(format!("mak-init-test-{}", process::id()));
-        fs::create_dir(&path).ok()?;
-        let group = SmallGroup(path);
-        fs::write(group.0.join("memory.limit_in_bytes"), "24M").ok()?;
-        // Without this a machine with swap would only become slow.
-        let _ = fs::write(group.0.join("memory.memsw.limit_in_bytes"), "24M");
-        Some(group)
-    }
-}
-
-impl Drop for SmallGroup {
-    fn drop(&mut self) {
-        // The kernel lets go of it a moment after its last process.
-        for _ in 0..10_000 {
-            if fs::remove_dir(&self.0).is_ok() {
-                return;
-            }
-            std::thread::yield_now();
-        }
-    }
-}
-
 #[test]
 fn the_out_of_memory_killer_is_named_with_the_limit() {
     if !only_as_root("a control group is made") || !only_on_this_machine("its memory is larger") {
         return;
     }
-    let Some(group) = SmallGroup::new() else {
-        println!("left out: there is no memory controller of version 1 to make a group in");
-        return;
-    };
-    let tasks = group.0.join("cgroup.procs").display().to_string();
-    let script = format!("echo 0 > {tasks} && exec \"$0\" \"$@\"");
-    // The shell becomes mak-init, once it is in the group. First the fast path, where the count
-    // at the start is not known; then with an endpoint, where it is.
+    let Some(group) = ControlGroup::new("memory") else { return };
+    group.set("memory.limit_in_bytes", "24M");
+    // Without this a machine with swap would only become slow.
+    group.try_set("memory.memsw.limit_in_bytes", "24M");
+    // First the fast path, where the count at the start is not known; then with an endpoint,
+    // where it is.
     for listens in [false, true] {
         for place in Place::BOTH {
             let (_folder, file) = with_message_file();
             let address = free_address(place).to_string();
-            let launch = Launch::at(place).program("/bin/sh").arguments(&["-c", &script]);
-            let launch = launch.argument(program()).arguments(&["--termination-message", &file]);
+            let launch = Launch::at(place).control_group(&group);
+            let launch = launch.arguments(&["--termination-message", &file]);
             let launch = match listens {
                 true => launch.arguments(&["--listen", &address]),
                 false => launch,

@@ -8,7 +8,7 @@
 
 mod harness;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 
 use harness::endpoint::{ask, free_address};
@@ -196,6 +196,42 @@ fn the_probe_says_in_one_line_why_not() {
     let url = format!("http://{address}/health");
     let ended = Launch::beside().arguments(&["healthcheck", "--url", &url]).start().end();
     ended.expect(1).one_line(&["503", "stopping"]);
+}
+
+#[test]
+fn the_probe_knows_ipv6_and_neither_proxies_nor_redirects() {
+    let Ok(six) = TcpListener::bind("[::1]:0") else { return };
+    let address = six.local_addr().unwrap();
+    drop(six);
+    let launch = Launch::beside().arguments(&["--listen", &address.to_string()]);
+    let mut running = launch.workload(&["print-signals", "15"]).start();
+    running.line("ready");
+    until_status(&mut running, address, "/readyz", 200);
+    let probe = |words: &[&str]| {
+        // Nobody listens at port 1: whoever goes by the proxy finds nothing.
+        let mut launch = Launch::beside().arguments(&["healthcheck"]).arguments(words);
+        for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            launch = launch.variable(name, "http://127.0.0.1:1");
+        }
+        launch.start().end()
+    };
+    probe(&["--listen", &address.to_string()]).expect(0);
+    probe(&["--listen", &format!("[::]:{}", address.port())]).expect(0);
+    probe(&["--url", &format!("http://{address}/livez")]).expect(0);
+    probe(&["--tcp", &address.to_string()]).expect(0);
+
+    let redirect = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", redirect.local_addr().unwrap());
+    let answer = format!(
+        "HTTP/1.1 302 Found\r\nLocation: http://{address}/livez\r\nContent-Length: 0\r\n\r\n"
+    );
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = redirect.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    probe(&["--url", &url]).expect(1).one_line(&["status 302", "redirect"]);
+    server.join().unwrap();
 }
 
 #[test]

@@ -140,6 +140,86 @@ fn dumb_init_gives_the_program_a_session_of_its_own_and_tells_all_of_it() {
     assert!(ended.text().contains("child has it") && ended.text().contains("leader has it"));
 }
 
+/// Matches lines in order, a `#` standing for a number.
+#[track_caller]
+fn said_in_order(stderr: &str, lines: &[&str]) {
+    let mut rest = stderr.lines();
+    for line in lines {
+        let (before, after) = line.split_once('#').unwrap_or((line, ""));
+        let is_it = |said: &str| {
+            let number = said.strip_prefix(before).and_then(|said| said.strip_suffix(after));
+            number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        assert!(rest.any(is_it), "{line:?} is not there, or not in its place:\n{stderr}");
+    }
+}
+
+#[test]
+fn dumb_init_says_what_happens_in_the_words_that_scripts_know() {
+    for (flags, session) in [(["-v"].as_slice(), true), (&["--verbose", "-c"], false)] {
+        let ended = run(Place::Beside, "dumb-init", &[flags, &["echo", "oh"]].concat());
+        assert_eq!(ended.expect(0).text(), "oh\n");
+        assert_eq!(ended.stderr.contains("[dumb-init] setsid complete.\n"), session);
+        let lines = [
+            "[dumb-init] Child spawned with PID #.",
+            "[dumb-init] Received signal 17.",
+            "[dumb-init] A child with PID # exited with exit status 0.",
+            "[dumb-init] Forwarded signal 15 to children.",
+            "[dumb-init] Child exited with status 0. Goodbye.",
+        ];
+        said_in_order(&ended.stderr, &lines);
+    }
+}
+
+#[test]
+fn dumb_init_that_led_a_terminals_session_keeps_the_first_hup_and_cont_to_itself() {
+    let launch = Launch::beside().terminal().arguments(&["--as", "dumb-init", "-v"]);
+    let workload = harness::workload().to_str().unwrap();
+    let mut running = launch.arguments(&[workload, "print-signals", "1"]).start();
+    for number in [libc::SIGHUP, libc::SIGCONT] {
+        running.line(&format!("Ignoring tty hand-off signal {number}."));
+    }
+    running.line("ready");
+    running.signal(libc::SIGHUP);
+    let ended = running.end();
+    let text = ended.expect(0).text();
+    assert!(text.contains("sig 1 ") && !text.contains("sig 18 "), "{text}");
+}
+
+#[test]
+fn dumb_init_and_catatonit_leave_their_folder_before_the_program_runs_in_it() {
+    let folder = harness::Folder::new();
+    let script = "readlink /proc/$PPID/cwd; pwd";
+    for (peer, left) in [("dumb-init", true), ("catatonit", true), ("tini", false)] {
+        let launch = Launch::at(Place::Beside).folder(folder.path()).arguments(&["--as", peer]);
+        let ended = launch.arguments(&["--", "/bin/sh", "-c", script]).start().end();
+        let here = folder.path().display();
+        let expected = if left { format!("/\n{here}\n") } else { format!("{here}\n{here}\n") };
+        assert_eq!(ended.expect(0).text(), expected, "{peer}");
+    }
+}
+
+#[test]
+fn dumb_init_refuses_with_the_usage_that_scripts_know() {
+    let ended = run(Place::Beside, "dumb-init", &[]);
+    let usage = "Usage: dumb-init [option] program [args]\nTry dumb-init --help for full usage.\n";
+    assert_eq!(ended.expect(1).stderr, usage);
+    for words in
+        [["-r", "x"].as_slice(), &["-r", "", "x"], &["-r", "15::12", "x"], &["-r15:12", "-r0"]]
+    {
+        let ended = run(Place::Beside, "dumb-init", words);
+        let usage = "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
+                     This option can be specified multiple times.\nUse --help for full usage.\n";
+        assert_eq!(ended.expect(1).stderr, usage, "{words:?}");
+    }
+}
+
+#[test]
+fn tini_that_is_a_subreaper_already_warns_of_nothing() {
+    let launch = Launch::beside().subreaper().arguments(&["--as", "tini", "--", "/bin/true"]);
+    assert_eq!(launch.start().end().expect(0).stderr, "");
+}
+
 #[test]
 fn dumb_init_rewrites_and_drops_by_number() {
     let workload = harness::workload().to_str().unwrap();

@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use super::words::{self, Words};
 use super::{Started, code, configuration, refuse, say, usage};
+use crate::config::setting::Listen;
 use crate::config::{ConfigError, Effective, word};
 use crate::health::probe::{Expected, Question, Target, probe, target_from_listen};
 use crate::health::token;
 
+/// What is asked of the container's own endpoint: the verdict of `/health` without its figures, and
+/// open without a token.
+const PATH: &str = "/readyz";
 /// How long the whole probe may take, unless told otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// As much of PID 1's command line as is read.
@@ -27,9 +31,9 @@ pub fn main(started: &Started, words: &Words) -> u8 {
     };
     let target = match target(started, words) {
         Ok(Some(target)) => target,
-        Ok(None) => match endpoint(started, words, "/health") {
+        Ok(None) => match endpoint(started, words, PATH) {
             Ok(Some((target, token))) => {
-                question.token = token;
+                question.manners.token = token;
                 target
             }
             Ok(None) => {
@@ -65,6 +69,7 @@ pub fn timeout(started: &Started, words: &Words) -> Result<Duration, String> {
 
 fn question(started: &Started, words: &Words) -> Result<Question, String> {
     let mut question = Question::simple(timeout(started, words)?);
+    question.manners.authorities = authorities(started);
     if let Some(value) = words.option(started, "expect") {
         question.expected = Expected::parse(&words::text("expect", value)?);
     }
@@ -75,6 +80,12 @@ fn question(started: &Started, words: &Words) -> Result<Question, String> {
             .ok_or_else(|| format!("--retries: the value is not 0 to {MOST_RETRIES}"))?;
     }
     Ok(question)
+}
+
+/// The file of certificates that SSL_CERT_FILE names, as OpenSSL has it.
+pub fn authorities(started: &Started) -> Option<PathBuf> {
+    let mut named = started.environment.iter().filter(|(name, _)| name == "SSL_CERT_FILE");
+    named.next().map(|(_, path)| PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty())
 }
 
 /// What was named to be asked.
@@ -88,7 +99,7 @@ fn target(started: &Started, words: &Words) -> Result<Option<Target>, String> {
         (Some(url), None, None) => Some(Target::Url(url)),
         (None, Some(address), None) => Some(Target::Tcp(address)),
         (None, None, Some(path)) => Some(Target::Unix(path)),
-        (Some(url), None, Some(path)) => Some(Target::UrlAt(path, path_of(&url)?)),
+        (Some(url), None, Some(path)) => Some(Target::Own(Listen::Unix(path), path_of(&url)?)),
         (_, Some(_), _) => return Err("--tcp stands alone; leave out --url and --unix".to_owned()),
     })
 }

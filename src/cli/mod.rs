@@ -112,9 +112,9 @@ fn usage(why: &str) -> u8 {
     code::USAGE
 }
 
-/// One line on stderr. Where nobody reads it, there is nobody to tell.
+/// One line on stderr, in one piece. Where nobody reads it, there is nobody to tell.
 fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "mak-init: {line}");
+    let _ = std::io::stderr().write_all(format!("mak-init: {line}\n").as_bytes());
 }
 
 /// What was asked for, on stdout.

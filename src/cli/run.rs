@@ -20,6 +20,7 @@ use crate::config::{CheckEntry, Effective, Mode};
 use crate::init;
 use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::attributes::Attributes;
+use crate::init::board::Board;
 use crate::init::death::Death;
 use crate::init::event_loop::{JobControl, Run};
 use crate::init::forward::Rewrites;
@@ -92,7 +93,8 @@ pub fn run(started: Started, words: Words) -> u8 {
     }
     let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
     let report = plan.as_ref().and_then(|plan| plan.report.as_ref());
-    let mut run = start.set_up(signals, plan.is_some().then_some(&serve), report);
+    let board = plan.as_ref().and_then(|plan| plan.board);
+    let mut run = start.set_up(signals, plan.is_some().then_some(&serve), board, report);
     let looker = start.looker();
     let looks = |check: &CheckEntry| looker.look(check);
     let checks = plan.as_ref().map_or(&[][..], |plan| &plan.checks);
@@ -162,11 +164,12 @@ impl Start<'_> {
         &self,
         signals: Signals,
         serve: Option<Serve<'s>>,
+        board: Option<Board>,
         report: Option<&OwnedFd>,
     ) -> Result<Run<'s>, u8> {
         let mut health = match serve {
             None => None,
-            Some(serve) => Some(self.start_health(serve)?),
+            Some(serve) => Some(self.start_health(serve, board)?),
         };
         if let Err(code) = self.prepare(&signals, health.as_mut(), report) {
             if let Some(health) = &mut health {
@@ -225,7 +228,6 @@ impl Start<'_> {
             drains: true,
             parting: None,
             detached: false,
-            leaves_folder: false,
             closes_descriptors: false,
             expect_exit: values.expect_exit.clone(),
             restarts: Restarts::new(

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::healthcheck::{NO_ENDPOINT, Own, endpoint, timeout};
+use super::healthcheck::{NO_ENDPOINT, Own, authorities, endpoint, timeout};
 use super::words::{self, Words};
 use super::{Started, code, print, refuse, say, usage};
-use crate::health::probe::{Target, fetch};
+use crate::health::probe::{Manners, Target, fetch};
 
 /// Asks the endpoint for everything and shows it; 0 where it is healthy, else 1.
 pub fn main(started: &Started, words: &Words) -> u8 {
@@ -28,7 +28,8 @@ pub fn main(started: &Started, words: &Words) -> u8 {
         }
         Err(code) => return code,
     };
-    let (status, body) = match fetch(&target, token.as_deref(), limit) {
+    let manners = Manners { token, authorities: authorities(started) };
+    let (status, body) = match fetch(&target, &manners, limit) {
         Ok(answer) => answer,
         Err(error) => {
             say(&error.to_string());

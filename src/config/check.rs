@@ -31,15 +31,20 @@ pub enum OnFailure {
     Stop,
 }
 
-/// An `http://` URL whose host needs no name service.
+/// A URL that is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Where to connect.
-    pub address: SocketAddr,
-    /// The `Host` header: host and port as they were written.
-    pub host: String,
-    /// Path and query, from the first `/` on.
-    pub path: String,
+pub enum Target {
+    /// `http://`, with a host that needs no name service: the health process can ask none.
+    Plain {
+        /// Where to connect.
+        address: SocketAddr,
+        /// The `Host` header: host and port as they were written.
+        host: String,
+        /// Path and query, from the first `/` on.
+        path: String,
+    },
+    /// `https://`, with any host: a child of PID 1 asks.
+    Tls(String),
 }
 
 /// What is looked at.
@@ -105,12 +110,20 @@ impl Subject {
         }
     }
 
-    /// Whether PID 1 has to look: the health process can run nothing and reaches no files.
+    /// Whether PID 1 has to look: the health process can run nothing, reaches no files, and knows
+    /// neither names nor certificates.
     pub const fn needs_init(&self) -> bool {
-        matches!(
-            self,
-            Subject::Unix(_) | Subject::Exec(_) | Subject::File { .. } | Subject::Disk { .. }
-        )
+        match self {
+            Subject::Unix(_) | Subject::Exec(_) | Subject::File { .. } | Subject::Disk { .. } => {
+                true
+            }
+            Subject::Http { target, .. } | Subject::Endpoint(target) => {
+                matches!(target, Target::Tls(_))
+            }
+            Subject::Tcp(_) | Subject::Memory(_) | Subject::Process(_) | Subject::Notify(_) => {
+                false
+            }
+        }
     }
 }
 
@@ -315,23 +328,29 @@ fn read_target(doc: &mut Document, table: &mut Section) -> Option<Target> {
     noted(doc, "url", &url, read)
 }
 
-/// The parts of `http://HOST[:PORT][/PATH]`.
+/// The parts of `http://HOST[:PORT][/PATH]`; an `https://` URL stays whole.
 fn target(url: &str) -> Result<Target, String> {
-    if url.starts_with("https://") {
-        return Err("needs TLS, which mak-init is built without".to_owned());
+    if url.chars().any(|c| c.is_control() || c == ' ') {
+        return Err("has blanks or control characters in it".to_owned());
+    }
+    if let Some(rest) = url.strip_prefix("https://") {
+        return match rest.starts_with(['/', '?', ':']) || rest.is_empty() {
+            true => Err("names no host".to_owned()),
+            false if cfg!(feature = "https") => Ok(Target::Tls(url.to_owned())),
+            false => Err("cannot be asked: this mak-init is built without https; use an http:// \
+                          URL, or build it with --features https"
+                .to_owned()),
+        };
     }
     let rest = url.strip_prefix("http://").ok_or("does not begin with http://")?;
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let (host, path) = rest.split_at(at);
-    if url.chars().any(|c| c.is_control() || c == ' ') {
-        return Err("has blanks or control characters in it".to_owned());
-    }
     let address = address(host, Some(80)).ok_or(
         "has no IP address for its host; localhost is known too, and for any other name use an \
          exec check of mak-init healthcheck --url",
     )?;
     let slash = if path.starts_with('/') { "" } else { "/" };
-    Ok(Target { address, host: host.to_owned(), path: format!("{slash}{path}") })
+    Ok(Target::Plain { address, host: host.to_owned(), path: format!("{slash}{path}") })
 }
 
 /// `IP:PORT` and `localhost:PORT`; the port may be left out where there is a usual one.
@@ -381,6 +400,11 @@ mod tests {
         if problems.is_empty() { Ok(checks) } else { Err(problems) }
     }
 
+    fn plain(address: &str, host: &str, path: &str) -> Target {
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Target::Plain { address: address.parse().unwrap(), host, path }
+    }
+
     #[test]
     fn every_kind_is_read_with_its_own_keys() {
         let text = r#"
@@ -419,8 +443,8 @@ watchdog = "30s"
 "#;
         let checks = read(text).unwrap();
         let Subject::Http { target, status, .. } = &checks[0].subject else { panic!() };
-        assert_eq!(target.address, "127.0.0.1:5001".parse().unwrap());
-        assert_eq!((target.path.as_str(), *status), ("/v?x=1", (200, 204)));
+        assert_eq!(target, &plain("127.0.0.1:5001", "localhost:5001", "/v?x=1"));
+        assert_eq!(*status, (200, 204));
         assert_eq!((checks[0].level, checks[0].on_failure), (Level::Alive, OnFailure::Restart));
         assert_eq!(checks[1].subject, Subject::Tcp("[::1]:5432".parse().unwrap()));
         assert_eq!(checks[2].subject, Subject::Disk { path: "/data".into(), free: 2 << 30 });
@@ -475,17 +499,20 @@ url = "x"
 
     #[test]
     fn hosts_are_addresses_and_sizes_have_units() {
-        for (url, address) in [
-            ("http://127.0.0.1", "127.0.0.1:80"),
-            ("http://[::1]/x", "[::1]:80"),
-            ("http://localhost?q", "127.0.0.1:80"),
-            ("http://10.0.0.1:8080/", "10.0.0.1:8080"),
+        for (url, wanted) in [
+            ("http://127.0.0.1", plain("127.0.0.1:80", "127.0.0.1", "/")),
+            ("http://[::1]/x", plain("[::1]:80", "[::1]", "/x")),
+            ("http://localhost?q", plain("127.0.0.1:80", "localhost", "/?q")),
+            ("http://10.0.0.1:8080/", plain("10.0.0.1:8080", "10.0.0.1:8080", "/")),
         ] {
-            assert_eq!(target(url).unwrap().address, address.parse().unwrap(), "{url}");
+            assert_eq!(target(url), Ok(wanted), "{url}");
         }
-        for url in ["https://127.0.0.1/", "ftp://x", "http://", "http://a b/", "http://localhostx"]
-        {
+        for url in ["https:///x", "https://", "ftp://x", "http://", "http://a b/", "http://a"] {
             assert!(target(url).is_err(), "{url}");
+        }
+        match target("https://example.org/x") {
+            Ok(found) => assert_eq!(found, Target::Tls("https://example.org/x".to_owned())),
+            Err(why) => assert!(!cfg!(feature = "https") && why.contains("built without https")),
         }
         assert_eq!(bytes("64K"), Ok(65536));
         assert_eq!(bytes("1GiB"), Ok(1 << 30));

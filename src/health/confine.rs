@@ -55,15 +55,14 @@ pub fn confine(kept: &[BorrowedFd<'_>], keep_stderr: bool) -> Confinement {
     // After the change of user, which clears it (`man 2 PR_SET_PDEATHSIG`).
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::process::chdir("/");
+    // rustix asks the kernel for it once (prctl), when first wanted, and panics where it cannot.
+    let _ = rustix::param::page_size();
+    let uid = rustix::process::geteuid().as_raw();
+    let no_new_privs = rustix::thread::no_new_privs().unwrap_or(false);
     let landlock = sandbox::close_files();
+    // Last: behind it not even these questions can be asked.
     let seccomp = sandbox::close_calls();
-    Confinement {
-        uid: rustix::process::geteuid().as_raw(),
-        no_new_privs: rustix::thread::no_new_privs().unwrap_or(false),
-        capabilities_dropped,
-        landlock,
-        seccomp,
-    }
+    Confinement { uid, no_new_privs, capabilities_dropped, landlock, seccomp }
 }
 
 /// A workload's `kill(-1, TERM)` must not take the endpoint away, so TERM, INT and HUP get handlers

@@ -14,6 +14,7 @@ use super::figures::{self, Host};
 use super::http::Request;
 use super::{metrics, page, token};
 use crate::config::CheckEntry;
+use crate::init::board::Board;
 use crate::init::frame::{Frame, Outcome, Phase};
 use crate::init::inquiry::Reply;
 
@@ -34,6 +35,8 @@ pub struct About {
     pub report: Option<OwnedFd>,
     /// The bearer token for all but the three z-paths.
     pub token: Option<Vec<u8>>,
+    /// Where PID 1 shows what it has counted.
+    pub board: Option<Board>,
 }
 
 /// Shared by the tasks of one thread; no lock is ever contended, and none is held over an await.
@@ -84,9 +87,11 @@ impl Known {
             && self.learn(Frame { phase: Phase::Running, workload: pid, ..frame })
     }
 
-    /// PID 1's newest word.
+    /// PID 1's newest word, with what it has counted until now.
     pub fn frame(&self) -> Frame {
-        *lock(&self.frame)
+        let frame = *lock(&self.frame);
+        let counts = self.about.board.as_ref().map_or(frame.counts, Board::read);
+        Frame { counts, ..frame }
     }
 
     /// What is looked at.
@@ -242,6 +247,7 @@ mod tests {
             checks: vec![rules(1, 1)],
             report: None,
             token: None,
+            board: None,
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::answer::{Answer, Page, State, grade, items};
 use super::check::tracker::{Status, Tracker};
+use crate::init::frame::Phase;
 
 /// As many entries of the report are shown; `/report` has them all.
 const MOST_ENTRIES: usize = 500;
@@ -40,9 +41,10 @@ pub fn answer(state: &State, report: Option<&[u8]>, notice: &str) -> Answer {
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>{word} - mak-init</title><style>{STYLE}</style></head><body>\
-         <h1><span class=\"{grade}\">{}</span> {word}</h1>\
+         <h1><span class=\"{grade}\">{}</span> {word}{}</h1>\
          <p class=\"dim\">mak-init {}, up for {}</p>",
         sign(grade),
+        if good || state.frame.phase != Phase::Running { "" } else { ", not ready" },
         state.version,
         length(state.uptime()),
     );
@@ -71,14 +73,27 @@ fn add_workload(out: &mut String, state: &State, notice: &str) {
     let pid = state.frame.workload;
     entry(out, "process", if pid == 0 { "not running".to_owned() } else { pid.to_string() });
     if let Some(workload) = &state.workload {
-        entry(out, "state", workload.process_state.to_string());
+        entry(out, "state", doing(workload.process_state));
         entry(out, "memory", format!("{} MiB", workload.rss_bytes >> 20));
         entry(out, "threads", workload.threads.to_string());
     }
+    entry(out, "restarts", state.frame.counts.restarts.to_string());
     if !notice.is_empty() {
         entry(out, "it says", notice.to_owned());
     }
     out.push_str("</dl></div>");
+}
+
+/// The state letter of /proc/PID/stat in words (`man 5 proc_pid_stat`).
+fn doing(letter: char) -> String {
+    match letter {
+        'R' => "running".to_owned(),
+        'S' => "sleeping".to_owned(),
+        'D' => "waiting for a device".to_owned(),
+        'T' | 't' => "stopped".to_owned(),
+        'Z' => "ended".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn add_checks(out: &mut String, state: &State) {
@@ -239,7 +254,7 @@ mod tests {
     use crate::health::check::tracker::Finding;
     use crate::health::check::tracker::tests::rules;
     use crate::health::confine::Confinement;
-    use crate::init::frame::{Frame, Outcome, Phase};
+    use crate::init::frame::{Frame, Outcome};
     use proptest::prelude::*;
     use std::time::Duration;
 

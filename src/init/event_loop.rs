@@ -10,13 +10,13 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::clock::{Moment, boot_milliseconds};
 use super::death::{Asked, Death, Explain, Explainer, Senders, tell_briefly};
-use super::drain::signal_everything;
+use super::drain::{signal_children, signal_everything};
 use super::forward::{Rewrites, Sent, forward, send, send_group};
 use super::frame::{Cause, Counts, Phase};
 use super::health_process::HealthProcess;
-use super::hygiene::{close_all_but, leave_folder};
+use super::hygiene::close_all_but;
 use super::mask::{Inherited, Mask};
-use super::memory::give_back;
+use super::memory::{give_back, let_go};
 use super::pid::{Pid, is_init};
 use super::reap::{Ended, Reaped, Turn, reap_next, turn_of};
 use super::receive::{Arrival, Signals};
@@ -79,8 +79,6 @@ pub struct Run<'a> {
     pub parting: Option<Signal>,
     /// Whether we have just left a terminal whose session we led.
     pub detached: bool,
-    /// Whether the folder mak-init was started in is left.
-    pub leaves_folder: bool,
     /// Whether descriptors that are not ours are closed once the workload has them.
     pub closes_descriptors: bool,
     /// Exit codes that become others.
@@ -113,10 +111,14 @@ pub enum JobControl {
 pub enum Notice {
     /// The workload has been started.
     Started(Pid),
-    /// SIGCHLD has arrived.
-    ChildSignal,
+    /// A signal has arrived.
+    Received(Signal),
+    /// It was the kernel's, for having left the terminal, and is not forwarded.
+    LeftTerminal(Signal),
+    /// The workload has been reaped.
+    Ended(Pid, Ended),
     /// A process other than the workload has been reaped.
-    Reaped(Pid),
+    Reaped(Pid, Ended),
     /// A signal has been forwarded.
     Forwarded(Signal),
 }
@@ -243,12 +245,15 @@ impl Loop<'_> {
     }
 
     fn take_signal(&mut self, arrival: Arrival) {
+        self.notice(Notice::Received(arrival.signal));
         if arrival.signal == Signal::CHLD {
             self.child_news = true;
-            self.notice(Notice::ChildSignal);
         }
-        if is_ours(&arrival) || self.is_of_the_terminal(arrival.signal) {
+        if is_ours(&arrival) {
             return;
+        }
+        if self.is_of_the_terminal(arrival.signal) {
+            return self.notice(Notice::LeftTerminal(arrival.signal));
         }
         if self.run.job_control != JobControl::Forwarded && is_job_control(arrival.signal) {
             return self.suspend(arrival);
@@ -273,6 +278,7 @@ impl Loop<'_> {
         } else if forward(target, arrival) == Sent::WithoutValue {
             self.counts.without_value = self.counts.without_value.wrapping_add(1);
         }
+        self.show_counts();
     }
 
     fn ask_to_stop(&mut self, asked: Signal, told: Arrival) {
@@ -349,6 +355,7 @@ impl Loop<'_> {
             count += 1;
         }
         self.look_for_stops();
+        self.kill_who_has_come();
         if count >= BURST {
             self.run.signals.listen(Mask::ALL.without(Signal::CHLD));
             self.rest = Some(Moment::now().after(REST));
@@ -383,6 +390,13 @@ impl Loop<'_> {
         }
     }
 
+    /// The children of those that were killed are ours now, unless we are init, who has killed all.
+    fn kill_who_has_come(&self) {
+        if self.stage == Stage::Clearing && !is_init() {
+            signal_children(Signal::KILL);
+        }
+    }
+
     /// Does what is configured for a check that has failed, unless something else is under way.
     fn serve_health(&mut self) {
         let asked = self.run.health.as_mut().and_then(HealthProcess::serve_requests);
@@ -408,16 +422,18 @@ impl Loop<'_> {
 
     fn has_ended(&mut self, pid: Pid, ended: Ended) {
         self.counts.reaped = self.counts.reaped.wrapping_add(1);
+        self.show_counts();
         if self.explainer.as_ref().is_some_and(|explainer| explainer.is(pid)) {
             return self.take_explanation(ended);
         }
         if Some(pid) != self.target {
-            self.notice(Notice::Reaped(pid));
+            self.notice(Notice::Reaped(pid, ended));
             if let Some(health) = &mut self.run.health {
                 health.has_ended(pid);
             }
             return;
         }
+        self.notice(Notice::Ended(pid, ended));
         self.leader = self.target.take();
         self.suspended = false;
         self.ended = ended;
@@ -607,10 +623,7 @@ impl Loop<'_> {
             return;
         }
         if self.run.restarts.policy == Restart::Never {
-            self.run.program = None;
-        }
-        if self.run.leaves_folder {
-            leave_folder();
+            let_go(self.run.program.take());
         }
         if self.run.closes_descriptors {
             close_all_but(&[self.run.signals.as_fd().as_raw_fd()]);
@@ -691,9 +704,15 @@ impl Loop<'_> {
         self.time_up = Some(Moment::now().after(length));
     }
 
-    fn tell_health(&mut self, phase: Phase) {
+    fn show_counts(&mut self) {
         if let Some(health) = &mut self.run.health {
             health.note_counts(self.counts);
+        }
+    }
+
+    fn tell_health(&mut self, phase: Phase) {
+        self.show_counts();
+        if let Some(health) = &mut self.run.health {
             health.tell(phase, self.target);
         }
     }

@@ -14,6 +14,7 @@ use nix::unistd::{ForkResult, fork};
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
+use super::board::Board;
 use super::clock::Moment;
 use super::forward;
 use super::frame::{Cause, Counts, Frame, Outcome, Phase, Tally};
@@ -53,6 +54,7 @@ pub struct HealthProcess<'a> {
     inquiries: Option<Inquiries<'a>>,
     running: Option<(Pid, OwnedFd)>,
     frame: Frame,
+    board: Option<Board>,
     unsent: bool,
     stable_from: Moment,
     start_at: Option<Moment>,
@@ -60,8 +62,13 @@ pub struct HealthProcess<'a> {
 }
 
 impl<'a> HealthProcess<'a> {
-    /// Starts it for the first time.
-    pub fn start(serve: Serve<'a>, kinship: Kinship, frame: Frame) -> io::Result<Self> {
+    /// Starts it for the first time; `board` is where it reads what is counted.
+    pub fn start(
+        serve: Serve<'a>,
+        kinship: Kinship,
+        frame: Frame,
+        board: Option<Board>,
+    ) -> io::Result<Self> {
         let now = Moment::now();
         let mut health = HealthProcess {
             serve,
@@ -69,6 +76,7 @@ impl<'a> HealthProcess<'a> {
             inquiries: None,
             running: None,
             frame,
+            board,
             unsent: true,
             stable_from: now.after(STABLE),
             start_at: None,
@@ -78,9 +86,12 @@ impl<'a> HealthProcess<'a> {
         Ok(health)
     }
 
-    /// Tells it what has been counted, with the next `tell`.
+    /// Tells it what has been counted: at once on the board, else with the next `tell`.
     pub fn note_counts(&mut self, counts: Counts) {
         self.frame.counts = counts;
+        if let Some(board) = &self.board {
+            board.write(counts);
+        }
     }
 
     /// From now on it may ask for these.

@@ -1,11 +1,25 @@
 //! What PID 1 holds on to without needing it: a folder that could otherwise be unmounted, and
 //! descriptors whose other end waits for the last holder to close them.
 
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 
-/// Leaves the folder mak-init was started in, for one that cannot go away.
-pub fn leave_folder() {
-    let _ = rustix::process::chdir("/");
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{chdir, fchdir};
+
+/// Leaves the folder mak-init was started in, for one that cannot go away. The result is the way
+/// back, for the workload; `None` where there is none (a folder we may not enter again): then
+/// nothing is left.
+pub fn leave_folder() -> Option<OwnedFd> {
+    let way_back = open(".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    fchdir(&way_back).ok()?;
+    chdir("/").ok()?;
+    Some(way_back)
+}
+
+/// Goes back, in the workload's process.
+pub fn return_to_folder(way_back: &OwnedFd) {
+    // It has just been possible.
+    let _ = fchdir(way_back);
 }
 
 /// Closes every descriptor from 3 on, but for these.

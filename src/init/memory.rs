@@ -177,6 +177,14 @@ pub fn is_kept() -> bool {
     KEPT.load(Relaxed)
 }
 
+/// Drops what may be among what is still read: then it stays, also as it is. (A `CString` that is
+/// dropped loses its first byte.)
+pub fn let_go<T>(value: T) {
+    if KEPT.load(Relaxed) {
+        std::mem::forget(value);
+    }
+}
+
 /// Gives back what set-up no longer needs. Called by the loop when the workload has started.
 #[inline(never)]
 pub fn give_back() {

@@ -11,8 +11,10 @@
 
 pub mod ancestry;
 pub mod attributes;
+pub mod board;
 pub mod clock;
 pub mod death;
+pub mod descendants;
 pub mod drain;
 pub mod event_loop;
 pub mod forward;

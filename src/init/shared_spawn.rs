@@ -15,10 +15,14 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::fd::OwnedFd;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use nix::unistd::{Pid as NixPid, setpgid};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::clock::Moment;
 use super::mask::{Inherited, give_back};
 use super::memory;
 use super::pid::Pid;
@@ -27,7 +31,7 @@ use super::spawn::{Program, exit_now};
 /// The child makes four kinds of system calls and nothing else.
 const STACK: usize = 16 << 10;
 /// How long execve may take until the parent goes on without waiting for it.
-const LONGEST: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const LONGEST: Duration = Duration::from_secs(1);
 
 #[repr(C, align(16))]
 struct Stack(UnsafeCell<[u8; STACK]>);
@@ -67,6 +71,8 @@ pub fn start(program: &Program, inherited: &Inherited) -> Option<Pid> {
     let pid = clone(&lent)?;
     drop(until_execve);
     if !ends(&executed) {
+        // It may not have come so far; without a group it could not be woken.
+        let _ = setpgid(NixPid::from_raw(pid.raw()), NixPid::from_raw(pid.raw()));
         memory::keep();
         std::mem::forget(lent);
         return Some(pid);
@@ -104,8 +110,15 @@ fn clone(lent: &Lent) -> Option<Pid> {
 
 /// True as soon as the child has executed or ended, which closes its end of the pipe.
 fn ends(executed: &OwnedFd) -> bool {
-    // Every signal is blocked: nothing interrupts this.
-    matches!(poll(&mut [PollFd::new(executed, PollFlags::IN)], Some(&LONGEST)), Ok(1))
+    let late = Moment::now().after(LONGEST);
+    loop {
+        let left = late.wait_from(Moment::now());
+        // Every signal is blocked, but being stopped or traced interrupts this too.
+        match poll(&mut [PollFd::new(executed, PollFlags::IN)], Some(&left)) {
+            Err(Errno::INTR) => {}
+            result => return result == Ok(1),
+        }
+    }
 }
 
 /// In the child.

@@ -4,12 +4,15 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::unistd::{ForkResult, Pid as NixPid, execve, fork, setpgid};
 
 use super::attributes::Attributes;
+use super::hygiene::return_to_folder;
 use super::last_words::LastWords;
 use super::mask::{Inherited, give_back};
 use super::pid::Pid;
@@ -58,6 +61,8 @@ pub struct Program {
     pub say: fn(&str),
     /// What it is to our group, session and terminal.
     pub standing: Standing,
+    /// The folder it is started in, where mak-init has left that.
+    pub folder: Option<Rc<OwnedFd>>,
 }
 
 /// The paths to try for a program of this name: itself where it has a slash, else one in each
@@ -116,6 +121,7 @@ fn is_plain(program: &Program, terminal: Option<&Terminal>) -> bool {
     terminal.is_none()
         && program.standing == Standing::Foreground
         && program.attributes == Attributes::none()
+        && program.folder.is_none()
         && !is_handed_sockets(program)
 }
 
@@ -161,6 +167,7 @@ fn become_child(program: &Program, inherited: &Inherited) -> u8 {
         explain: program.explain,
         say: program.say,
         standing: program.standing,
+        folder: program.folder.clone(),
     };
     become_program(&program, inherited)
 }
@@ -169,6 +176,9 @@ fn become_child(program: &Program, inherited: &Inherited) -> u8 {
 /// returns where that is refused: the reason is then logged, and the result is the exit code for it.
 pub fn become_program(program: &Program, inherited: &Inherited) -> u8 {
     give_back(inherited);
+    if let Some(way_back) = &program.folder {
+        return_to_folder(way_back);
+    }
     let refusal = match program.attributes.apply() {
         Err(refused) => Refusal { code: FAILED, text: refused.to_string() },
         Ok(()) => {

@@ -2,6 +2,8 @@
  *
  *   workload          is PID 1's child, sees its signals forwarded and its orphans reaped; ends with 9
  *   workload stubborn asks PID 1 to stop, ignores TERM, and leaves an orphan that ignores it too; ends by KILL
+ *   workload greedy   puts PID 1 and itself into a control group (version 2) with little memory and takes more; started
+ *                     again after that, prints what the termination message says of it; ends with 9
  *
  * Every failed expectation is one line, and code 1. */
 #define _GNU_SOURCE
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -91,7 +94,38 @@ static _Noreturn void be_stubborn(void) {
     for (;;) pause();
 }
 
+static void write_file(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CREAT, 0644);
+    expect(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), path);
+    close(fd);
+}
+
+static int be_greedy(const char *message) {
+    char text[4096] = "";
+    int fd = open(message, O_RDONLY);
+    if (fd >= 0) {
+        expect(read(fd, text, sizeof text - 1) > 0, "the termination message is not empty");
+        printf("workload: the message says: %s", text);
+        fflush(stdout);
+        return 9;
+    }
+    print_name_of_pid_1();
+    write_file(message, "");
+    expect(mount("cgroup2", "/sys", "cgroup2", 0, NULL) == 0, "cgroup2 can be mounted");
+    write_file("/sys/cgroup.subtree_control", "+memory");
+    expect(mkdir("/sys/small", 0755) == 0, "a control group can be made");
+    write_file("/sys/small/memory.max", "16M");
+    write_file("/sys/small/cgroup.procs", "1");
+    write_file("/sys/small/cgroup.procs", "0");
+    for (;;) {
+        char *piece = malloc(1 << 20);
+        expect(piece != NULL, "memory is promised");
+        memset(piece, 1, 1 << 20);
+    }
+}
+
 int main(int argc, char **argv) {
+    if (argc > 2 && strcmp(argv[1], "greedy") == 0) return be_greedy(argv[2]);
     if (argc > 1 && strcmp(argv[1], "stubborn") == 0) be_stubborn();
     expect(getppid() == 1, "the workload is PID 1's child");
     print_name_of_pid_1();

@@ -50,6 +50,18 @@ pub struct Plan<'a> {
     pub terminal: Option<RawFd>,
     /// A pidfd, and the kinds of its namespaces that are joined.
     pub join: Option<(RawFd, i32)>,
+    /// Files of control groups to put itself into.
+    pub groups: &'a [CString],
+    /// Whether orphans come to it.
+    pub subreaper: bool,
+    /// Options of /proc, where it is the first.
+    pub proc_options: &'a CStr,
+    /// Whether / is read-only, where it is the first.
+    pub read_only: bool,
+    /// What seccomp allows it.
+    pub filter: &'a [libc::sock_filter],
+    /// Whether the thread that starts it traces it; it then stands still behind exec.
+    pub traced: bool,
 }
 
 /// A process that has reached exec.
@@ -74,7 +86,7 @@ struct Disposition {
 }
 
 /// Numbers for the step that failed, told over a pipe.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 19] = [
     "?",
     "pdeathsig",
     "user map",
@@ -89,6 +101,11 @@ const STEPS: [&str; 14] = [
     "chdir",
     "execve",
     "setns",
+    "control group",
+    "subreaper",
+    "read-only root",
+    "traceme",
+    "seccomp",
 ];
 
 /// Starts the child and returns once it has reached exec.
@@ -194,6 +211,13 @@ unsafe fn run(
             }
         };
         check(1, libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0);
+        for group in plan.groups {
+            // 0 is the process that writes it.
+            check(14, write_map(group, c"0"));
+        }
+        if plan.subreaper {
+            check(15, libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) == 0);
+        }
         if plan.first {
             if libc::geteuid() != 0 {
                 check(2, write_map(c"/proc/self/setgroups", c"deny"));
@@ -204,7 +228,8 @@ unsafe fn run(
             let null = ptr::null();
             check(3, libc::mount(null, c"/".as_ptr(), null, private, ptr::null()) == 0);
             let name = c"proc".as_ptr();
-            check(4, libc::mount(name, c"/proc".as_ptr(), name, 0, ptr::null()) == 0);
+            let options = plan.proc_options.as_ptr().cast();
+            check(4, libc::mount(name, c"/proc".as_ptr(), name, 0, options) == 0);
             for mount in plan.mounts {
                 let name = c"tmpfs".as_ptr();
                 let at = mount.target.as_ptr();
@@ -212,6 +237,10 @@ unsafe fn run(
             }
             if plan.own_network {
                 check(6, raise_loopback());
+            }
+            if plan.read_only {
+                let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
+                check(16, libc::mount(null, c"/".as_ptr(), null, flags, ptr::null()) == 0);
             }
         }
         if let Some((pidfd, kinds)) = plan.join {
@@ -234,6 +263,12 @@ unsafe fn run(
         if let Some(folder) = plan.folder {
             check(11, libc::chdir(folder.as_ptr()) == 0);
         }
+        if plan.traced {
+            check(17, libc::ptrace(libc::PTRACE_TRACEME) == 0);
+        }
+        if !plan.filter.is_empty() {
+            check(18, install(plan.filter));
+        }
         libc::execve(plan.program.as_ptr(), argv, envp);
         check(12, false);
         libc::_exit(121)
@@ -249,6 +284,16 @@ unsafe fn write_map(path: &CStr, text: &CStr) -> bool {
             && libc::write(file, bytes.as_ptr().cast::<c_void>(), bytes.len())
                 == bytes.len() as isize
             && libc::close(file) == 0
+    }
+}
+
+/// Installs a filter of system calls, which needs no rights where no new ones can be gained.
+unsafe fn install(filter: &[libc::sock_filter]) -> bool {
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the kernel copies the filter.
+    unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
     }
 }
 

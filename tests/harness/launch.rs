@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::child::{self, Mount, Plan};
+use super::control_group::ControlGroup;
 use super::program::{program, workload};
 use super::running::{Running, pipe};
 use super::terminal::Terminal;
@@ -48,6 +49,12 @@ pub struct Launch {
     terminal: Option<Terminal>,
     stdin_is_terminal: bool,
     join: Option<OwnedFd>,
+    groups: Vec<CString>,
+    subreaper: bool,
+    proc_options: CString,
+    read_only: bool,
+    filter: Vec<libc::sock_filter>,
+    traced: bool,
 }
 
 impl Launch {
@@ -70,6 +77,12 @@ impl Launch {
             terminal: None,
             stdin_is_terminal: true,
             join: None,
+            groups: Vec::new(),
+            subreaper: false,
+            proc_options: CString::default(),
+            read_only: false,
+            filter: Vec::new(),
+            traced: false,
         }
     }
 
@@ -174,6 +187,42 @@ impl Launch {
         self
     }
 
+    /// Starts it in this control group.
+    pub fn control_group(mut self, group: &ControlGroup) -> Launch {
+        self.groups.push(text(group.door().as_os_str()));
+        self
+    }
+
+    /// Starts it as a process that orphans come to already.
+    pub fn subreaper(mut self) -> Launch {
+        self.subreaper = true;
+        self
+    }
+
+    /// Gives /proc these options. Not beside.
+    pub fn proc_options(mut self, options: &str) -> Launch {
+        self.proc_options = text(OsStr::new(options));
+        self
+    }
+
+    /// Makes / read-only. Not beside.
+    pub fn read_only_root(mut self) -> Launch {
+        self.read_only = true;
+        self
+    }
+
+    /// Starts it under this filter of system calls.
+    pub fn filter(mut self, filter: Vec<libc::sock_filter>) -> Launch {
+        self.filter = filter;
+        self
+    }
+
+    /// Starts it traced by this thread, standing still.
+    pub fn traced(mut self) -> Launch {
+        self.traced = true;
+        self
+    }
+
     /// Gives it a terminal as stdin, stdout, stderr and controlling terminal; what it writes
     /// there comes as stdout.
     pub fn terminal(mut self) -> Launch {
@@ -214,6 +263,12 @@ impl Launch {
             standard,
             terminal: self.terminal.as_ref().map(Terminal::slave),
             join: self.join.as_ref().map(|pidfd| (pidfd.as_raw_fd(), namespaces_to_join())),
+            groups: &self.groups,
+            subreaper: self.subreaper,
+            proc_options: &self.proc_options,
+            read_only: self.read_only,
+            filter: &self.filter,
+            traced: self.traced,
         };
         let started = {
             let _alone = WRITE_OR_FORK.lock().unwrap_or_else(|broken| broken.into_inner());

@@ -17,14 +17,18 @@
 )]
 
 pub mod child;
+pub mod control_group;
 pub mod endpoint;
+pub mod filter;
 pub mod folder;
 pub mod launch;
 pub mod processes;
 pub mod program;
 pub mod running;
 pub mod terminal;
+pub mod trace;
 
+pub use control_group::ControlGroup;
 pub use folder::Folder;
 pub use launch::{Launch, Place};
 pub use program::{emulated, has_compilers, only_as_root, only_on_this_machine, program, workload};

@@ -3,8 +3,9 @@
 #![allow(unsafe_code, reason = "kill and waitpid on raw numbers")]
 
 use std::fs;
+use std::time::Duration;
 
-use super::running::Outcome;
+use super::running::{Outcome, Usage};
 
 /// The children of a process, by their numbers on this machine (proc(5), task/children).
 pub fn children(pid: i32) -> Vec<i32> {
@@ -63,14 +64,22 @@ pub fn kill_if_there(pid: i32) {
 }
 
 /// Waits for a child of this process.
-pub fn wait(pid: i32) -> Outcome {
+pub fn wait(pid: i32) -> (Outcome, Usage) {
     let mut status = 0;
-    // SAFETY: waitpid(2) writes one number.
-    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-    assert_eq!(waited, pid, "waitpid: {}", std::io::Error::last_os_error());
-    if libc::WIFEXITED(status) {
+    // SAFETY: all zeros are a rusage; wait4(2) writes it and one number.
+    let (waited, used) = unsafe {
+        let mut used: libc::rusage = std::mem::zeroed();
+        (libc::wait4(pid, &raw mut status, 0, &raw mut used), used)
+    };
+    assert_eq!(waited, pid, "wait4: {}", std::io::Error::last_os_error());
+    let outcome = if libc::WIFEXITED(status) {
         Outcome::Code(libc::WEXITSTATUS(status))
     } else {
         Outcome::Signal(libc::WTERMSIG(status))
-    }
+    };
+    (outcome, Usage { processor: time(used.ru_utime) + time(used.ru_stime), sleeps: used.ru_nvcsw })
+}
+
+fn time(value: libc::timeval) -> Duration {
+    Duration::from_secs(value.tv_sec as u64) + Duration::from_micros(value.tv_usec as u64)
 }

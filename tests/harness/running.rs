@@ -29,6 +29,17 @@ pub struct Ended {
     pub stdout: Vec<u8>,
     /// All it has said.
     pub stderr: String,
+    /// What it and the children it has reaped have used.
+    pub usage: Usage,
+}
+
+/// What a process has used up.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Time on a processor.
+    pub processor: Duration,
+    /// How often it went to sleep: one that wakes up for nothing has many.
+    pub sleeps: i64,
 }
 
 impl Ended {
@@ -88,6 +99,7 @@ pub struct Running {
     input: Option<File>,
     streams: [Stream; 2],
     outcome: Option<Outcome>,
+    usage: Option<Usage>,
 }
 
 const STDOUT: usize = 0;
@@ -118,6 +130,7 @@ impl Running {
             input: Some(File::from(input)),
             streams: [stream(stdout), stream(stderr)],
             outcome: None,
+            usage: None,
         }
     }
 
@@ -185,6 +198,7 @@ impl Running {
             outcome: self.outcome.expect("it has ended"),
             stdout: std::mem::take(&mut stdout.bytes),
             stderr: String::from_utf8_lossy(&stderr.bytes).into_owned(),
+            usage: self.usage.expect("it has ended"),
         }
     }
 
@@ -233,7 +247,8 @@ impl Running {
             }
         }
         if waits[2].revents != 0 {
-            self.outcome = Some(processes::wait(self.pid));
+            let (outcome, usage) = processes::wait(self.pid);
+            (self.outcome, self.usage) = (Some(outcome), Some(usage));
             // What it has printed before its end is there; others may hold the pipes for long.
             for stream in &mut self.streams {
                 stream.read();
@@ -258,7 +273,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         // With PID 1 the kernel ends its whole namespace; beside, everyone is found by parents.
         let mut all = vec![self.pid];
-        if self.place == Place::Beside {
+        // Reaped, its number may be another's by now.
+        if self.place == Place::Beside && self.outcome.is_none() {
             let mut next = 0;
             while let Some(pid) = all.get(next) {
                 all.extend(processes::children(*pid));

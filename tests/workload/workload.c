@@ -231,6 +231,34 @@ static int wait_for_any(void) {
     return 0;
 }
 
+/* Makes processes that stay until there are none to be had, in every generation; ends with `code`. */
+static int fork_bomb(int code) {
+    pid_t bomber = getpid(), child;
+    while ((child = fork()) >= 0) {
+        /* The parent stays with its child and makes more; so does the child. */
+    }
+    if (getpid() != bomber) pause();
+    return code;
+}
+
+/* Counts the real-time signal `number`, whose values are the count itself; says how far it is at
+ * every `step`. TERM ends it, with code 0 where none was lost, doubled or out of order. */
+static int count_signals(int number, int step) {
+    uint64_t mask = bit(number) | bit(SIGTERM);
+    unsigned long count = 0, wrong = 0;
+    block(mask);
+    say("ready");
+    for (;;) {
+        struct arrival got = next_signal(mask);
+        if (got.signo == SIGTERM) return wrong != 0;
+        if (got.value != count) wrong++;
+        if (++count % (unsigned)step == 0) {
+            printf("counted %lu wrong %lu\n", count, wrong);
+            fflush(stdout);
+        }
+    }
+}
+
 static void without_core(void) {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
@@ -294,6 +322,8 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "ignore-term")) return ignore_term();
     if (!strcmp(what, "orphans")) return orphans(number);
     if (!strcmp(what, "leave-child")) return leave_child(number, argc > 3 ? argv[3] : "");
+    if (!strcmp(what, "fork-bomb")) return fork_bomb(number);
+    if (!strcmp(what, "count-signals")) return count_signals(number, argc > 3 ? atoi(argv[3]) : 1);
     if (!strcmp(what, "status")) return status();
     if (!strcmp(what, "read-line")) return read_line();
     if (!strcmp(what, "term-everyone")) return term_everyone();

@@ -8,6 +8,8 @@ use lexopt::{Arg, Parser};
 use super::{Contract, Reading, complain, name, words};
 use crate::config::Signal;
 use crate::init::event_loop::{JobControl, Notice};
+use crate::init::pid::Pid;
+use crate::init::reap::Ended;
 use crate::init::spawn::{Program, Refusal, Standing};
 
 const HELP: &str = "\
@@ -39,7 +41,7 @@ pub(super) fn read(arguments: &[OsString], variable: &dyn Fn(&str) -> Option<OsS
         Err(done) => return done,
     };
     if options.command.is_empty() {
-        complain("Usage: dumb-init [option] program [args]\nTry dumb-init --help for all of it.");
+        complain("Usage: dumb-init [option] program [args]\nTry dumb-init --help for full usage.");
         return Reading::Done(1);
     }
     options.verbose |= variable("DUMB_INIT_DEBUG").is_some_and(|value| value == "1");
@@ -117,43 +119,67 @@ fn bad(why: &str) -> Reading {
 fn bad_rewrite() -> Reading {
     complain(
         "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
-         The second may be 0, which drops the signal.\n\
-         Try dumb-init --help for all of it.",
+         This option can be specified multiple times.\n\
+         Use --help for full usage.",
     );
     Reading::Done(1)
 }
 
 fn contract(options: Options) -> Contract {
-    let verbose = options.verbose;
+    let (verbose, single) = (options.verbose, options.single);
     let term = options.rewrites.iter().rev().find(|(from, _)| *from == Signal::TERM);
+    // What is left in the session is told when the program has ended, as signal TERM would be.
+    let last = term.map_or(Some(Signal::TERM), |(_, to)| *to);
     Contract {
-        standing: if options.single { Standing::Same } else { Standing::Session },
-        group: !options.single,
-        job_control: if options.single { JobControl::Passed } else { JobControl::Suspends },
-        // What is left in the session is told when the program has ended, as signal TERM would be.
-        parting: if options.single { None } else { term.map_or(Some(Signal::TERM), |(_, to)| *to) },
+        standing: if single { Standing::Same } else { Standing::Session },
+        group: !single,
+        job_control: if single { JobControl::Passed } else { JobControl::Suspends },
+        parting: if single { None } else { last },
         rewrites: options.rewrites,
         leaves_folder: true,
         notice: verbose.then(|| {
-            let notice: Box<dyn Fn(Notice)> = Box::new(tell);
+            let notice: Box<dyn Fn(Notice)> = Box::new(move |notice| tell(notice, single, last));
             notice
         }),
         ..Contract::of(options.command, refuse)
     }
 }
 
-fn tell(notice: Notice) {
+/// What is said under `-v`. The line for the last signal is dumb-init's also where it is sent to
+/// nobody.
+fn tell(notice: Notice, single: bool, last: Option<Signal>) {
+    let say = |text: &str| complain(&format!("[dumb-init] {text}"));
+    let forwarded = |signal: Signal| {
+        say(&format!("Forwarded signal {} to children.", signal.number()));
+    };
     match notice {
         Notice::Started(pid) => {
-            complain(&format!("[dumb-init] Child spawned with PID {}.", pid.raw()))
+            say(&format!("Child spawned with PID {}.", pid.raw()));
+            if !single {
+                say("setsid complete.");
+            }
         }
-        Notice::Reaped(pid) => {
-            complain(&format!("[dumb-init] A child with PID {} exited.", pid.raw()))
+        Notice::Received(signal) => say(&format!("Received signal {}.", signal.number())),
+        Notice::LeftTerminal(signal) => {
+            say(&format!("Ignoring tty hand-off signal {}.", signal.number()));
         }
-        Notice::Forwarded(signal) => {
-            complain(&format!("[dumb-init] Forwarded signal {} to children.", signal.number()));
+        Notice::Forwarded(signal) => forwarded(signal),
+        Notice::Reaped(pid, ended) => say(&reaped(pid, ended)),
+        Notice::Ended(pid, ended) => {
+            say(&reaped(pid, ended));
+            if let Some(signal) = last {
+                forwarded(signal);
+            }
+            say(&format!("Child exited with status {}. Goodbye.", ended.exit_code()));
         }
-        Notice::ChildSignal => {}
+    }
+}
+
+fn reaped(pid: Pid, ended: Ended) -> String {
+    let pid = pid.raw();
+    match ended.signal() {
+        None => format!("A child with PID {pid} exited with exit status {}.", ended.exit_code()),
+        Some(signal) => format!("A child with PID {pid} was terminated by signal {signal}."),
     }
 }
 

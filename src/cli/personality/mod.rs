@@ -9,6 +9,7 @@ mod tini;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -21,6 +22,7 @@ use crate::init;
 use crate::init::ancestry::{adopt_orphans, die_with_parent};
 use crate::init::event_loop::{JobControl, Notice, Run};
 use crate::init::forward::Rewrites;
+use crate::init::hygiene::leave_folder;
 use crate::init::mask::{Mask, take_over};
 use crate::init::receive::Signals;
 use crate::init::restart::Restarts;
@@ -165,7 +167,10 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
         adopt_orphans();
     }
     let program = match contract.pause {
-        true => None,
+        true => {
+            leave_folder();
+            None
+        }
         false => {
             let path = started.environment.iter().find(|(name, _)| name == "PATH");
             let program = program_of(
@@ -176,7 +181,8 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
                 contract.standing,
             )
             .ok_or_else(|| std::io::Error::other("the command cannot be passed on"))?;
-            Some(Program { say: complain, ..program })
+            let folder = if contract.leaves_folder { leave_folder().map(Rc::new) } else { None };
+            Some(Program { say: complain, folder, ..program })
         }
     };
     let own_session = contract.standing == Standing::Session;
@@ -197,7 +203,6 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
         drains: false,
         parting: contract.parting,
         detached,
-        leaves_folder: contract.leaves_folder,
         closes_descriptors: contract.closes_descriptors,
         expect_exit: contract.expect_exit,
         restarts: Restarts::new(Restart::Never, Duration::ZERO, Duration::ZERO, Duration::ZERO, 0),
@@ -222,9 +227,9 @@ fn name(program: &Program) -> String {
     program.arguments.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// A line on stderr.
+/// A line on stderr, in one piece: the program may write there at the same time.
 fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Text on stdout; the result is the exit code.

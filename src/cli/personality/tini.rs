@@ -7,6 +7,7 @@ use lexopt::{Arg, Parser};
 
 use super::{COMMIT, Contract, LICENCE, Reading, complain, name, print, words};
 use crate::config::Signal;
+use crate::init::ancestry::gets_orphans;
 use crate::init::event_loop::Notice;
 use crate::init::pid::is_init;
 use crate::init::spawn::{Program, Refusal};
@@ -95,7 +96,7 @@ pub(super) fn read(arguments: &[OsString], variable: &dyn Fn(&str) -> Option<OsS
     if let Some(value) = variable("TINI_VERBOSITY") {
         options.verbosity = leading_number(&value.to_string_lossy());
     }
-    if !is_init() && !options.subreaper && options.verbosity >= WARN {
+    if !options.subreaper && options.verbosity >= WARN && !gets_orphans() {
         say(
             "WARN ",
             "this is neither PID 1 nor a subreaper, so that zombie reaping won't work: orphans go \
@@ -181,11 +182,11 @@ fn tell(notice: Notice, verbosity: i64, warn: bool) {
         Notice::Started(pid) if verbosity >= INFO => {
             say("INFO ", &format!("Spawned child process with pid '{}'", pid.raw()));
         }
-        Notice::ChildSignal if verbosity >= DEBUG => say("DEBUG", "Received SIGCHLD"),
-        Notice::Reaped(pid) if warn => {
+        Notice::Received(Signal::CHLD) if verbosity >= DEBUG => say("DEBUG", "Received SIGCHLD"),
+        Notice::Reaped(pid, _) if warn => {
             say("WARN ", &format!("Reaped zombie process with pid={}", pid.raw()));
         }
-        Notice::Reaped(pid) if verbosity >= DEBUG => {
+        Notice::Reaped(pid, _) if verbosity >= DEBUG => {
             say("DEBUG", &format!("Reaped zombie process with pid={}", pid.raw()));
         }
         _ => {}

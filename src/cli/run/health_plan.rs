@@ -9,6 +9,7 @@ use crate::config::check::Subject;
 use crate::config::resolve::Form;
 use crate::config::{CheckEntry, Mode};
 use crate::health;
+use crate::init::board::Board;
 use crate::init::clock;
 use crate::init::frame::Frame;
 use crate::init::health_process::{HealthProcess, Kinship, Serve};
@@ -26,6 +27,8 @@ pub(super) struct HealthPlan {
     notice: Option<(OwnedFd, String)>,
     token: Option<Vec<u8>>,
     lifetime: health::Lifetime,
+    /// Where PID 1 shows what it has counted.
+    pub(super) board: Option<Board>,
     title: Title,
 }
 
@@ -51,6 +54,7 @@ impl HealthPlan {
             notice: self.notice.as_ref().map(|(socket, _)| copy(socket)).transpose()?,
             token: self.token.clone(),
             lifetime: self.lifetime,
+            board: self.board,
             keep_stderr: true,
         })
     }
@@ -100,6 +104,8 @@ impl Start<'_> {
                 notice: self.notice_socket(),
                 token,
                 lifetime,
+                // Without it the figures are as old as the last frame.
+                board: Board::new().ok(),
                 title: self.title,
             })),
             Err(error) if self.effective.values.health_required => {
@@ -133,12 +139,17 @@ impl Start<'_> {
             .ok()
     }
 
-    pub(super) fn start_health<'s>(&self, serve: Serve<'s>) -> Result<HealthProcess<'s>, u8> {
+    pub(super) fn start_health<'s>(
+        &self,
+        serve: Serve<'s>,
+        board: Option<Board>,
+    ) -> Result<HealthProcess<'s>, u8> {
         let kinship = match self.effective.values.mode {
             Mode::Supervise => Kinship::Child,
             Mode::Exec => Kinship::Unseen,
         };
-        HealthProcess::start(serve, kinship, Frame::starting(clock::boot_milliseconds()))
+        let frame = Frame::starting(clock::boot_milliseconds());
+        HealthProcess::start(serve, kinship, frame, board)
             .map_err(|error| failed("cannot start the health process", &error))
     }
 }

@@ -2,12 +2,15 @@
 //! its environment. `run` makes it, and `init/inquiry` calls it.
 
 use std::ffi::{CString, OsStr, OsString};
+use std::path::PathBuf;
 
 use super::Start;
 use super::program::{environment_entries, explain, program_of};
 use crate::cli::environment::find;
 use crate::config::CheckEntry;
 use crate::config::check::{OnFailure, Subject};
+use crate::health::check::look::look_by_tls;
+use crate::health::probe::Manners;
 use crate::init::attributes::Attributes;
 use crate::init::look::look;
 use crate::init::mask::Inherited;
@@ -21,6 +24,7 @@ pub(super) struct Looker {
     environment: Vec<CString>,
     search_path: Option<OsString>,
     attributes: Attributes,
+    manners: Manners,
 }
 
 impl Looker {
@@ -31,6 +35,9 @@ impl Looker {
         if let Some(user) = self.attributes.identity.as_ref().filter(|_| !runs) {
             let taken = user.take_groups().and_then(|()| user.take_user());
             taken.map_err(|_| "it cannot be looked at as the workload's user".to_owned())?;
+        }
+        if let Some(found) = look_by_tls(&check.subject, &self.manners, check.timeout) {
+            return found;
         }
         let program = |words: &[String]| {
             let words: Vec<OsString> = words.iter().map(OsString::from).collect();
@@ -58,6 +65,10 @@ impl Start<'_> {
             },
             search_path: find(&self.environment, "PATH").map(OsStr::to_owned),
             attributes: self.attributes.clone(),
+            manners: Manners {
+                token: None,
+                authorities: find(&self.environment, "SSL_CERT_FILE").map(PathBuf::from),
+            },
         }
     }
 }

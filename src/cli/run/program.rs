@@ -58,6 +58,7 @@ pub fn program_of(
         explain,
         say,
         standing,
+        folder: None,
     })
 }
 

@@ -6,12 +6,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::config::check::{Subject, Target};
 use crate::health::figures;
+use crate::health::probe::{Manners, ProbeError, url};
 use crate::platform::{Root, cgroup};
 
 /// As much of an answer is read.
@@ -23,18 +25,9 @@ const MOST_HEADERS: usize = 64;
 pub async fn look(subject: &Subject, workload: u32) -> Result<(), String> {
     match subject {
         Subject::Tcp(address) => connect(*address).await.map(drop),
-        Subject::Http { target, status, body, header } => {
-            let answer = get(target).await?;
-            answer.has_status(*status)?;
-            if let Some((name, value)) = header {
-                answer.has_header(name, value)?;
-            }
-            body.as_ref().map_or(Ok(()), |text| answer.has_body(text))
-        }
-        Subject::Endpoint(target) => {
-            let answer = get(target).await?;
-            answer.has_status((200, 299))?;
-            answer.says_well()
+        Subject::Http { target: Target::Plain { address, host, path }, .. }
+        | Subject::Endpoint(Target::Plain { address, host, path }) => {
+            get(*address, host, path).await?.satisfies(subject)
         }
         Subject::Memory(below) => memory(*below),
         Subject::Process(None) => match figures::workload(workload) {
@@ -50,8 +43,37 @@ pub async fn look(subject: &Subject, workload: u32) -> Result<(), String> {
         | Subject::Exec(_)
         | Subject::File { .. }
         | Subject::Disk { .. }
+        | Subject::Http { target: Target::Tls(_), .. }
+        | Subject::Endpoint(Target::Tls(_))
         | Subject::Notify(_) => Err("cannot be looked at from here".to_owned()),
     }
+}
+
+/// Looks at a subject with an `https://` URL, in a child of PID 1; `None` of any other.
+pub fn look_by_tls(
+    subject: &Subject,
+    manners: &Manners,
+    limit: Duration,
+) -> Option<Result<(), String>> {
+    let (Subject::Http { target: Target::Tls(url), .. } | Subject::Endpoint(Target::Tls(url))) =
+        subject
+    else {
+        return None;
+    };
+    let found = url::fetch(url, manners, limit).map_err(|error| match error {
+        ProbeError::Refused { .. } => "connection refused".to_owned(),
+        ProbeError::TimedOut { limit, .. } => format!("no answer within {} s", limit.as_secs_f64()),
+        // Without the path.
+        ProbeError::Authorities { why, .. } => format!("SSL_CERT_FILE: {why}"),
+        // Without the URL, which is not for everybody who asks.
+        ProbeError::Url { why, .. } | ProbeError::Failed { why, .. } => why,
+        ProbeError::Text { .. } | ProbeError::Status { .. } => {
+            "the answer is not as wanted".to_owned()
+        }
+    });
+    Some(found.and_then(|url::Answer { status, headers, body }| {
+        Answer { status, headers, body }.satisfies(subject)
+    }))
 }
 
 fn memory(below: u8) -> Result<(), String> {
@@ -87,12 +109,11 @@ struct Answer {
 }
 
 /// Asks with HTTP/1.0, so that the body ends with the connection and is not in chunks.
-async fn get(target: &Target) -> Result<Answer, String> {
-    let mut stream = connect(target.address).await?;
+async fn get(address: SocketAddr, host: &str, path: &str) -> Result<Answer, String> {
+    let mut stream = connect(address).await?;
     let request = format!(
-        "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: mak-init\r\nAccept: */*\r\n\
+        "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: mak-init\r\nAccept: */*\r\n\
          Connection: close\r\n\r\n",
-        target.path, target.host
     );
     stream.write_all(request.as_bytes()).await.map_err(|error| why(&error))?;
     let mut bytes = Vec::new();
@@ -116,6 +137,23 @@ fn is_whole(bytes: &[u8]) -> bool {
 }
 
 impl Answer {
+    /// Whether this is what an `http` or `endpoint` check wants.
+    fn satisfies(&self, subject: &Subject) -> Result<(), String> {
+        match subject {
+            Subject::Http { status, body, header, .. } => {
+                self.has_status(*status)?;
+                if let Some((name, value)) = header {
+                    self.has_header(name, value)?;
+                }
+                body.as_ref().map_or(Ok(()), |text| self.has_body(text))
+            }
+            _ => {
+                self.has_status((200, 299))?;
+                self.says_well()
+            }
+        }
+    }
+
     fn read(bytes: &[u8]) -> Result<Answer, String> {
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut head = httparse::Response::new(&mut headers);

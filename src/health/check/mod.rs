@@ -7,9 +7,11 @@
 //! | `look` | looking at what this process reaches |
 //! | `ask` | asking PID 1 to look where this process does not reach |
 //! | `notice` | the workload's own words on `NOTIFY_SOCKET` |
+//! | `notice_socket` | who said them |
 
 pub mod ask;
 pub mod look;
 pub mod notice;
+pub mod notice_socket;
 pub mod rounds;
 pub mod tracker;

@@ -1,22 +1,31 @@
-//! The other end: asks an endpoint once and says whether it is healthy, for `mak-init
-//! healthcheck` and `mak-init status`. No proxy is used (ureq would send even loopback requests to
-//! HTTP_PROXY) and no redirect is followed, since what answers there is another endpoint.
+//! The other end: asks an endpoint and says whether it is healthy, for `mak-init healthcheck` and
+//! `mak-init status`. A HEALTHCHECK runs for ever, so that the container's own endpoint is asked
+//! the shortest way.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `direct` | an endpoint of our own: one request over a socket |
+//! | `url` | any other URL: ureq |
+
+mod direct;
+pub mod url;
 
 use std::fmt;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use crate::config::setting::Listen;
 
-/// As much of a body is read.
+/// As much of an answer is read.
 const MOST_BODY: u64 = 256 * 1024;
+
+/// What a probe understands, best first.
+const ACCEPT: &str = "application/health+json, application/json, text/plain, */*";
 
 /// As many characters of a body's first line are shown.
 const MOST_SHOWN: usize = 120;
@@ -30,8 +39,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 pub enum Target {
     /// An HTTP URL.
     Url(String),
-    /// A path of an HTTP endpoint behind a socket in the file system.
-    UrlAt(PathBuf, String),
+    /// A path of an HTTP endpoint at an address or behind a socket in the file system.
+    Own(Listen, String),
     /// A port that has to accept a connection, as HOST:PORT.
     Tcp(String),
     /// A socket in the file system that has to accept one.
@@ -42,8 +51,12 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Url(url) => f.write_str(&printable(url)),
-            Target::UrlAt(socket, path) => {
+            Target::Own(Listen::Unix(socket), path) => {
                 write!(f, "unix:{}{}", socket.display(), printable(path))
+            }
+            // Through SocketAddr, for the brackets of IPv6.
+            Target::Own(Listen::Tcp(at), path) => {
+                write!(f, "http://{}{}", SocketAddr::new(at.ip(), at.port()), printable(path))
             }
             Target::Tcp(address) => write!(f, "tcp {}", printable(address)),
             Target::Unix(path) => write!(f, "unix {}", path.display()),
@@ -81,21 +94,32 @@ pub struct Question {
     pub retries: u32,
     /// What the answer has to be.
     pub expected: Expected,
+    /// What it takes to be answered.
+    pub manners: Manners,
+}
+
+/// What it takes to be answered, and to believe the answer.
+#[derive(Clone, Debug, Default)]
+pub struct Manners {
     /// The bearer token to show.
     pub token: Option<Vec<u8>>,
+    /// A file with the certificates of the authorities that are believed, as SSL_CERT_FILE names
+    /// it; Mozilla's authorities without one.
+    pub authorities: Option<PathBuf>,
 }
 
 impl Question {
     /// Whether it answers 2xx, asked once.
     pub fn simple(timeout: Duration) -> Question {
-        Question { timeout, retries: 0, expected: Expected::Status(200, 299), token: None }
+        let expected = Expected::Status(200, 299);
+        Question { timeout, retries: 0, expected, manners: Manners::default() }
     }
 }
 
 /// Why a probe did not find a healthy endpoint. Displays as one line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ProbeError {
-    /// Not a URL that can be asked: an `https:` one, or none at all.
+    /// Not a URL that can be asked: none at all, or an `https:` one in a build without TLS.
     Url {
         /// As given.
         url: String,
@@ -119,6 +143,15 @@ pub enum ProbeError {
         /// The URL asked.
         url: String,
         /// What ureq or the kernel said.
+        why: String,
+    },
+    /// The file that SSL_CERT_FILE names is of no use.
+    Authorities {
+        /// The URL asked.
+        url: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
         why: String,
     },
     /// It answered well, without the wanted text.
@@ -150,6 +183,9 @@ impl fmt::Display for ProbeError {
                 write!(f, "{url}: no answer within {} s", limit.as_secs_f64())
             }
             ProbeError::Failed { url, why } => write!(f, "{url}: {why}"),
+            ProbeError::Authorities { url, path, why } => {
+                write!(f, "{url}: SSL_CERT_FILE {}: {why}", path.display())
+            }
             ProbeError::Text { url } => {
                 write!(f, "{url}: the body does not contain the expected text")
             }
@@ -171,17 +207,15 @@ impl std::error::Error for ProbeError {}
 
 /// What to ask in the same container for an endpoint that listens there.
 pub fn target_from_listen(listen: &Listen, path: &str) -> Target {
-    let address = match listen {
-        Listen::Unix(socket) => return Target::UrlAt(socket.clone(), path.to_owned()),
-        Listen::Tcp(address) => address,
-    };
-    let ip = match address.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    // Through SocketAddr again, for the brackets of IPv6.
-    Target::Url(format!("http://{}{path}", SocketAddr::new(ip, address.port())))
+    let mut listen = listen.clone();
+    if let Listen::Tcp(address) = &mut listen {
+        match address.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+            _ => {}
+        }
+    }
+    Target::Own(listen, path.to_owned())
 }
 
 /// Asks until the answer is as expected, the attempts are used up or the time is over.
@@ -215,9 +249,9 @@ fn once(target: &Target, question: &Question, limit: Duration) -> Result<(), Pro
         Target::Unix(path) => {
             return UnixStream::connect(path).map(drop).map_err(|e| failed(target, &e, limit));
         }
-        Target::Url(_) | Target::UrlAt(..) => {}
+        Target::Url(_) | Target::Own(..) => {}
     }
-    let (status, body) = fetch(target, question.token.as_deref(), limit)?;
+    let (status, body) = fetch(target, &question.manners, limit)?;
     let (low, high) = match question.expected {
         Expected::Status(low, high) => (low, high),
         Expected::Text(_) => (200, 299),
@@ -274,24 +308,22 @@ fn failed(target: &Target, error: &std::io::Error, limit: Duration) -> ProbeErro
 /// Status and body of an HTTP endpoint.
 pub fn fetch(
     target: &Target,
-    token: Option<&[u8]>,
+    manners: &Manners,
     limit: Duration,
 ) -> Result<(u16, Vec<u8>), ProbeError> {
     match target {
-        Target::UrlAt(socket, path) => {
-            let exchange = || -> std::io::Result<Vec<u8>> {
-                let mut stream = UnixStream::connect(socket)?;
-                stream.set_read_timeout(Some(limit))?;
-                stream.set_write_timeout(Some(limit))?;
-                exchange(&mut stream, path, token, Instant::now() + limit)
-            };
-            let bytes = exchange().map_err(|error| failed(target, &error, limit))?;
-            split(&bytes).ok_or_else(|| ProbeError::Failed {
+        Target::Own(listen, path) => {
+            let token = manners.token.as_deref();
+            let bytes = direct::exchange(listen, path, token, Instant::now() + limit)
+                .map_err(|error| failed(target, &error, limit))?;
+            direct::split(&bytes).ok_or_else(|| ProbeError::Failed {
                 url: target.to_string(),
                 why: "the answer is not HTTP".to_owned(),
             })
         }
-        Target::Url(url) => fetch_url(url, token, limit),
+        Target::Url(url) => {
+            url::fetch(url, manners, limit).map(|answer| (answer.status, answer.body))
+        }
         Target::Tcp(_) | Target::Unix(_) => Err(ProbeError::Url {
             url: target.to_string(),
             why: "this is no HTTP endpoint".to_owned(),
@@ -299,144 +331,22 @@ pub fn fetch(
     }
 }
 
-/// One HTTP/1.0 request, and all that comes back.
-fn exchange(
-    stream: &mut UnixStream,
-    path: &str,
-    token: Option<&[u8]>,
-    deadline: Instant,
-) -> std::io::Result<Vec<u8>> {
-    let mut request =
-        format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: {ACCEPT}\r\n").into_bytes();
-    if let Some(token) = token {
-        request.extend_from_slice(b"Authorization: Bearer ");
-        request.extend_from_slice(token);
-        request.extend_from_slice(b"\r\n");
-    }
-    request.extend_from_slice(b"Connection: close\r\n\r\n");
-    stream.write_all(&request)?;
-    let mut bytes = Vec::new();
-    let mut part = [0; 4096];
-    while (bytes.len() as u64) < MOST_BODY {
-        if Instant::now() >= deadline {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        match stream.read(&mut part)? {
-            0 => break,
-            count => bytes.extend_from_slice(part.get(..count).unwrap_or_default()),
-        }
-    }
-    Ok(bytes)
-}
-
-fn split(bytes: &[u8]) -> Option<(u16, Vec<u8>)> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut head = httparse::Response::new(&mut headers);
-    let Ok(httparse::Status::Complete(length)) = head.parse(bytes) else { return None };
-    Some((head.code?, bytes.get(length..)?.to_vec()))
-}
-
-/// What a probe understands, best first.
-const ACCEPT: &str = "application/health+json, application/json, text/plain, */*";
-
-fn fetch_url(
-    url: &str,
-    token: Option<&[u8]>,
-    timeout: Duration,
-) -> Result<(u16, Vec<u8>), ProbeError> {
-    check_scheme(url)?;
-    let config = ureq::Agent::config_builder()
-        .proxy(None)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .timeout_global(Some(timeout))
-        .user_agent("mak-init healthcheck")
-        .accept(ACCEPT)
-        .build();
-    let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Literals::default());
-    let mut request = agent.get(url);
-    if let Some(token) = token {
-        // A token that is read from its file has only ASCII characters in it.
-        request =
-            request.header("Authorization", format!("Bearer {}", String::from_utf8_lossy(token)));
-    }
-    let mut response = request.call().map_err(|error| explain(error, url, timeout))?;
-    let status = response.status().as_u16();
-    let mut body = Vec::new();
-    // The status is the verdict; a body that breaks off only says less.
-    let _ = response.body_mut().as_reader().take(MOST_BODY).read_to_end(&mut body);
-    Ok((status, body))
-}
-
-/// Finds addresses for hosts. An IP address or `localhost` needs no looking up; for any other name
-/// ureq starts a thread, so that the time limit holds.
-#[derive(Debug, Default)]
-struct Literals(DefaultResolver);
-
-impl Resolver for Literals {
-    fn resolve(
-        &self,
-        uri: &ureq::http::Uri,
-        config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().unwrap_or_default();
-        let port = uri.port_u16().unwrap_or(80);
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let mut found = self.empty();
-        if let Ok(ip) = bare.parse() {
-            found.push(SocketAddr::new(ip, port));
-        } else if host.eq_ignore_ascii_case("localhost") {
-            found.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
-            found.push(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port));
-        } else {
-            return self.0.resolve(uri, config, timeout);
-        }
-        Ok(found)
-    }
-}
-
-fn check_scheme(url: &str) -> Result<(), ProbeError> {
-    let starts = |scheme: &str| {
-        url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    };
-    let why = if starts("http://") {
-        return Ok(());
-    } else if starts("https://") {
-        "mak-init is built without TLS; use an http:// address, on loopback for example"
-    } else {
-        "a probe's address begins with http://"
-    };
-    Err(ProbeError::Url { url: printable(url), why: why.to_owned() })
-}
-
-fn explain(error: ureq::Error, url: &str, limit: Duration) -> ProbeError {
-    let url = printable(url);
-    match error {
-        ureq::Error::Timeout(_) => ProbeError::TimedOut { url, limit },
-        ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            ProbeError::Refused { url }
-        }
-        ureq::Error::Io(error) if error.kind() == ErrorKind::TimedOut => {
-            ProbeError::TimedOut { url, limit }
-        }
-        ureq::Error::BadUri(why) => ProbeError::Url { url, why: printable(&why) },
-        ureq::Error::Http(error) => ProbeError::Url { url, why: printable(&error.to_string()) },
-        ureq::Error::HostNotFound => ProbeError::Failed { url, why: "no such host".to_owned() },
-        error => ProbeError::Failed { url, why: printable(&error.to_string()) },
-    }
-}
-
-/// The one field of our own answers that says why.
+/// The fields of our own answers that say why.
 #[derive(Deserialize)]
 struct Told {
     state: String,
+    #[serde(default)]
+    failed: Vec<String>,
 }
 
 fn reason(body: &[u8]) -> String {
     if let Ok(told) = serde_json::from_slice::<Told>(body) {
-        return printable(&told.state);
+        let failed = told.failed.iter().filter(|name| name.as_str() != "workload");
+        let failed = failed.map(String::as_str).collect::<Vec<_>>().join(", ");
+        return match failed.as_str() {
+            "" => printable(&told.state),
+            names => printable(&format!("{}, failed: {names}", told.state)),
+        };
     }
     let line = body.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
     printable(&String::from_utf8_lossy(line.unwrap_or_default()))
@@ -451,6 +361,7 @@ fn printable(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     const ENOUGH: Duration = Duration::from_secs(10);
@@ -481,7 +392,7 @@ mod tests {
         ];
         for (listen, url) in cases {
             let listen = Listen::Tcp(listen.parse().unwrap());
-            assert_eq!(target_from_listen(&listen, "/health"), Target::Url(url.to_owned()));
+            assert_eq!(target_from_listen(&listen, "/health").to_string(), url);
         }
     }
 
@@ -498,6 +409,11 @@ mod tests {
         );
         let text = ask(&url).unwrap_err().to_string();
         assert_eq!(text, format!("{url}: status 503: verifying"));
+        let url = once(
+            "HTTP/1.1 503 No\r\n\r\n{\"status\":\"fail\",\"state\":\"running\",\"failed\":[\"db\",\"api\"]}",
+        );
+        let text = ask(&url).unwrap_err().to_string();
+        assert_eq!(text, format!("{url}: status 503: running, failed: db, api"));
         let url = once("HTTP/1.0 500 No\r\n\r\n\n\x1b[31mout of\r cheese\nmore");
         let text = ask(&url).unwrap_err().to_string();
         assert_eq!(text, format!("{url}: status 500: [31mout of cheese"));
@@ -584,8 +500,10 @@ mod tests {
     #[test]
     fn what_cannot_be_asked_is_told_before_anything_is_sent() {
         for (url, hint) in [
-            ("https://127.0.0.1/", "without TLS"),
-            ("HTTPS://x", "without TLS"),
+            #[cfg(not(feature = "https"))]
+            ("https://127.0.0.1/", "built without https"),
+            #[cfg(not(feature = "https"))]
+            ("HTTPS://x", "built without https"),
             ("127.0.0.1:80", "http://"),
             ("http://", "cannot probe"),
             ("http://a b/", "cannot probe"),
