@@ -191,6 +191,9 @@ fn slow_clients_on_all_places_do_not_keep_a_probe_out() {
 
 #[test]
 fn out_of_descriptors_it_lets_slow_clients_go_and_answers_on() {
+    if !only_on_this_machine("an emulator has descriptors of its own") {
+        return;
+    }
     let endpoint = Endpoint::limited("--nofile=16");
     let health = endpoint.health();
     let slow: Vec<TcpStream> = (0..60).map(|_| endpoint.connect()).collect();
@@ -259,6 +262,9 @@ fn clients_that_vanish_in_the_middle_do_not_end_it() {
 
 #[test]
 fn no_signal_of_an_equal_takes_it_away() {
+    if !only_on_this_machine("an emulator stops by TSTP whatever the program has blocked") {
+        return;
+    }
     let endpoint = Endpoint::start();
     let health = endpoint.health();
     for signal in [

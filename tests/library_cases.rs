@@ -242,6 +242,17 @@ fn a7_images_without_shell_ldconfig_and_glibc_get_the_same_verdicts() {
         image.library(compiler, "usr/lib/libhwloc.so.15", "int puts(); int h(){puts(\"\");}", &[]);
         image.verify(&words).expect(0).check("lib.missing", "pass", &["/usr/lib/libhwloc.so.15"]);
         assert!(!fs::exists(image.folder.at("bin")).unwrap());
+
+        // A Python that is called python and nothing else.
+        let program = image.path("usr/bin/python");
+        compile(compiler, "int puts(); int main(){puts(\"\");}", &program, &["-w"]);
+        image.write("usr/lib/python3.11/os.py", "");
+        let site = "usr/lib/python3.11/site-packages";
+        image.write(&format!("{site}/six-1.dist-info/METADATA"), "Name: six\nVersion: 1\n");
+        for (wanted, code) in [("six>=1\n", 0), ("six>=2\n", 69), ("gone\n", 69)] {
+            image.write("list.txt", wanted);
+            image.verify(&["--requirements", &image.folder.at("list.txt")]).expect(code);
+        }
     }
 }
 

@@ -201,6 +201,26 @@ fn a9_an_extension_module_of_another_machine_is_named() {
 }
 
 #[test]
+fn a9_a_wheel_for_another_machine_is_named_with_file_tag_and_machine() {
+    let copy = Copy::new();
+    let old = copy.find("", "psutil-", ".dist-info");
+    let site = old.parent().unwrap().to_owned();
+    fs::remove_dir_all(&old).unwrap();
+    fs::remove_dir_all(site.join("psutil")).unwrap();
+    let other = if cfg!(target_arch = "aarch64") { "x86_64" } else { "aarch64" };
+    let platform = format!("manylinux2014_{other}");
+    let mut pip = Command::new(installed().join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"]);
+    pip.args(["--platform", &platform, "psutil>=5.9", "--target"]).arg(&site);
+    let ended = pip.output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let failed = checks(&report(&copy.python(), 69), "fail");
+    let machine = if other == "aarch64" { "aarch64" } else { "x86-64" };
+    names(&failed, "elf.machine", "psutil", &["_psutil_linux", machine]);
+    names(&failed, "wheel.tag", "psutil", &[other, "made for another processor"]);
+}
+
+#[test]
 fn a10_a_file_that_record_lists_and_that_is_gone_is_named() {
     let copy = Copy::new();
     let path = copy.find("psutil", "_psutil_linux", ".so");

@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run icd`: any bytes as a file of `/etc/OpenCL/vendors`.
+//! Any bytes as a file of `/etc/OpenCL/vendors`.
 #![no_main]
 
 use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run ld_so_cache`: any bytes as `/etc/ld.so.cache`.
+//! Any bytes as `/etc/ld.so.cache`: every entry can be read, and found again by its name.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,16 +1,11 @@
-//! `cargo +nightly fuzz run symbols`: any bytes as a library whose exports are looked up.
+//! Any bytes as a library whose exports are looked up.
 #![no_main]
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::OwnedFd;
-
 use libfuzzer_sys::fuzz_target;
+use mak_init_fuzz::memory_file;
 
 fuzz_target!(|bytes: &[u8]| {
-    let fd: OwnedFd = rustix::fs::memfd_create("elf", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
-    let mut file = File::from(fd);
-    file.write_all(bytes).unwrap();
+    let file = memory_file(bytes);
     if let Ok(found) = mak_init::elf::exports(&file, &["one", "clGetExtensionFunctionAddress"]) {
         assert_eq!(found.len(), 2);
     }

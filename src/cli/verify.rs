@@ -2,12 +2,15 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::words::{self, Words};
 use super::{Started, code, configuration, print, refuse, say, usage};
-use crate::config::resolve::Form;
+use crate::config::resolve::{Effective, Form};
+use crate::config::setting::{Origin, by_key};
 use crate::config::{Severity, catalogue, word};
 use crate::loader::Processor;
+use crate::platform::file::Place;
 use crate::platform::userland::root_arch;
 use crate::platform::{Root, Uname};
 use crate::python::pyproject;
@@ -76,10 +79,32 @@ fn exit_code(report: &Report) -> u8 {
     }
 }
 
+/// By when it has to have ended, where that was typed: what the image's own configuration allows a
+/// start is not what a build may take that reads every byte.
+fn deadline(effective: &Effective) -> Option<Duration> {
+    let row = by_key("verify.deadline")?;
+    let said = effective.origins.get(row).is_some_and(|origin| matches!(origin, Origin::Flag(_)));
+    said.then_some(effective.values.verify_deadline)
+}
+
+/// Ends this process with the verdict of a missed deadline, whatever it waits for then.
+fn end_after(deadline: Duration) {
+    let end = move || {
+        std::thread::sleep(deadline);
+        say(&format!("verification failed: it took longer than {deadline:?} (verify.deadline)"));
+        std::process::exit(i32::from(code::NOT_VERIFIED));
+    };
+    // Where there is no thread to be had, verification goes on without a limit, as by default.
+    let _ = std::thread::Builder::new().spawn(end);
+}
+
 /// What was named on the command line is checked beside what the profile names.
 fn request(started: &Started, words: &Words) -> Result<Request, u8> {
     let bad = |why: String| usage(&why);
     let effective = configuration(started, words).map_err(|error| refuse(&error))?;
+    if let Some(deadline) = deadline(&effective) {
+        end_after(deadline);
+    }
     let full = words.switch(started, "full").map_err(bad)?
         || words.switch(started, "hashes").map_err(bad)?
         || effective.form == Form::Full;
@@ -156,8 +181,10 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
         return Ok(());
     }
     for file in &files {
-        let path = pyproject::split(Path::new(file)).map_or_else(|| file.into(), |(path, _)| path);
-        std::fs::File::open(path)
+        let path =
+            pyproject::split(Path::new(file)).map_or_else(|| PathBuf::from(file), |(path, _)| path);
+        Place::Path(path)
+            .open()
             .map_err(|error| usage(&format!("--requirements: cannot read {file}: {error}")))?;
     }
     let python = request.python.get_or_insert_with(|| PythonCheck {

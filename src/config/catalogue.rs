@@ -293,7 +293,7 @@ pub const PAGES: &[Page] = &[
     page(
         "python.version",
         Group::Python,
-        "the interpreter's version against the profile's requires and a project's requires-python",
+        "the interpreter's version against the profile's requires and a project's requires-python; an environment that was made with another one",
         "code for a newer Python ends with a SyntaxError, or in the middle of the work",
         "build the image on that Python",
     ),
@@ -399,14 +399,14 @@ pub const PAGES: &[Page] = &[
         "record.size",
         Group::Files,
         "files of another size than was installed (full form)",
-        "they were cut short or changed after the installation. A warning for Debian's packages, which strip them after recording",
+        "they were cut short or changed after the installation. A warning for data such as certificates, for scripts outside of the site folder, and for packages of Debian and Alpine, which strip files after recording",
         "install the distribution again",
     ),
     page(
         "record.hash",
         Group::Files,
         "files with other contents than was installed (--hashes)",
-        "they were changed after the installation. A warning for Debian's packages",
+        "they were changed after the installation. A warning for what is not code, and for Debian's packages",
         "install the distribution again",
     ),
     page(
@@ -426,7 +426,7 @@ pub const PAGES: &[Page] = &[
     page(
         "wheel.tag",
         Group::Files,
-        "a wheel that was made for another Python, processor or libc (full form)",
+        "a wheel that was made for another Python, processor or libc, or whose WHEEL cannot be read (full form)",
         "its extension modules are not found or cannot be loaded",
         "pip install it on the platform of the image",
     ),
@@ -441,7 +441,7 @@ pub const PAGES: &[Page] = &[
         "extension.closure",
         Group::Files,
         "everything an extension module loads, with symbol versions (full form)",
-        "its import ends with ImportError",
+        "its import ends with ImportError. A warning for a library that is no module, such as a plugin: it may never be loaded",
         "install what is named; on an older libc take an older wheel or build it there",
     ),
     page(

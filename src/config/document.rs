@@ -10,6 +10,8 @@ use super::suggest;
 
 /// The largest file that is read as configuration, in bytes.
 pub const LARGEST: u64 = 1 << 20;
+/// Problems of one file that are told, the first ones.
+const MOST_PROBLEMS: usize = 100;
 
 /// A file's text and the problems found in it so far.
 pub struct Document<'t> {
@@ -71,6 +73,8 @@ impl<'t> Document<'t> {
     pub fn finish(mut self) -> Vec<String> {
         self.problems.sort_by_key(|(at, _)| *at);
         self.problems.dedup();
+        // Nobody reads more, and each is counted to from the start of the text.
+        self.problems.truncate(MOST_PROBLEMS);
         let path = self.path.display();
         self.problems
             .iter()
@@ -273,6 +277,16 @@ mod tests {
                 "/x.toml:5:1: unknown key \"listen2\" in [health]; did you mean \"listen\"?",
             ]
         );
+    }
+
+    #[test]
+    fn of_a_file_of_nonsense_the_first_problems_are_told() {
+        let text = "a\n".repeat(20_000);
+        let mut document = Document::new(Path::new("/x.toml"), &text);
+        document.parse();
+        let problems = document.finish();
+        assert_eq!(problems.len(), MOST_PROBLEMS);
+        assert!(problems[0].starts_with("/x.toml:1:"), "{}", problems[0]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
@@ -293,11 +294,16 @@ fn read_text(path: &Path) -> Result<Option<String>, ConfigError> {
     let refused = |why: &dyn std::fmt::Display| {
         ConfigError::File(vec![format!("cannot read {}: {why}", path.display())])
     };
-    let file = match std::fs::File::open(path) {
+    // Without waiting for somebody to write into a FIFO; a device may be named: /dev/null.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = match std::fs::File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refused(&error)),
     };
+    if file.metadata().is_ok_and(|meta| meta.file_type().is_fifo()) {
+        return Err(refused(&"it is a FIFO, not a file"));
+    }
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| refused(&error))?;
     if bytes.len() as u64 > LARGEST {

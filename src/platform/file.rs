@@ -170,6 +170,11 @@ impl Regular {
 
     /// All of its bytes; more than `limit` are an error.
     pub fn read_all(&self, limit: u64) -> io::Result<Vec<u8>> {
+        let too_large = || io::Error::other(format!("is larger than {limit} bytes"));
+        // What an archive says of a part is not what its file holds.
+        if matches!(self, Regular::Own(_, meta) if meta.size > limit) {
+            return Err(too_large());
+        }
         // Room for the whole file saves growing and calling again; what the size says is not
         // trusted with more than this.
         let size = self.meta().size.min(limit).min(MOST_TRUSTED);
@@ -179,7 +184,7 @@ impl Regular {
             Regular::Part(_) => self.reader().take(limit + 1).read_to_end(&mut bytes)?,
         };
         if bytes.len() as u64 > limit {
-            return Err(io::Error::other(format!("is larger than {limit} bytes")));
+            return Err(too_large());
         }
         Ok(bytes)
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::metadata::Metadata;
 use super::name::normalize;
@@ -41,7 +42,13 @@ impl Distribution {
     /// no INSTALLER, which pip and its like write (PEP 376). Such a package moves scripts, strips
     /// libraries and patches files after RECORD was written; `dpkg --verify` is who knows.
     pub fn is_debians(&self, root: &Root) -> bool {
-        self.folder.ends_with("dist-packages") && !root.exists(&self.location.join("INSTALLER"))
+        self.folder.ends_with("dist-packages") && self.is_packaged(root)
+    }
+
+    /// Whether no installer of Python's wrote it: then it came in a package of the operating
+    /// system, or was copied.
+    pub fn is_packaged(&self, root: &Root) -> bool {
+        !root.exists(&self.location.join("INSTALLER"))
     }
 }
 
@@ -74,13 +81,30 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
+/// Where a distribution's metadata is; kept small, since a folder may hold any number of them.
 #[derive(Clone, Debug)]
 struct Entry {
-    /// The site folder.
-    folder: PathBuf,
-    location: PathBuf,
-    /// The whole stem, normalized: `eth-hash-0-8-0`.
-    stem: String,
+    /// The site folder, shared by all in it.
+    folder: Rc<Path>,
+    /// The name in it, as `eth_hash-0.8.0.dist-info`; empty for an egg, which is the folder itself.
+    name: Box<str>,
+}
+
+impl Entry {
+    /// The `.dist-info`, the `.egg-info`, or the egg.
+    fn location(&self) -> PathBuf {
+        if self.name.is_empty() { self.folder.to_path_buf() } else { self.folder.join(&*self.name) }
+    }
+
+    /// Name and version, as the file name has them.
+    fn stem(&self) -> &str {
+        let own = match self.name.is_empty() {
+            true => self.folder.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+            false => &self.name,
+        };
+        let ends = [".dist-info", ".egg-info", ".egg"];
+        ends.iter().find_map(|end| own.strip_suffix(end)).unwrap_or(own)
+    }
 }
 
 /// The distributions of some site folders.
@@ -96,29 +120,37 @@ impl Installed {
     pub fn list(root: &Root, folders: &[PathBuf]) -> Installed {
         let mut installed = Installed { root: root.clone(), entries: BTreeMap::new() };
         for folder in folders {
+            let shared: Rc<Path> = Rc::from(folder.as_path());
             // An egg's metadata is inside it, and the egg itself stands in sys.path.
-            if folder.extension().is_some_and(|extension| extension == "egg") {
-                if let Some(stem) = folder.file_stem().and_then(|stem| stem.to_str()) {
-                    installed.add(folder, folder.join("EGG-INFO"), stem);
-                }
+            if is_egg(folder) {
+                installed.add(Entry { folder: shared, name: "".into() });
                 continue;
             }
             for name in root.names(folder) {
                 let Some(name) = name.to_str() else { continue };
-                let stem = name.strip_suffix(".dist-info").or(name.strip_suffix(".egg-info"));
+                let is_one = name.ends_with(".dist-info") || name.ends_with(".egg-info");
                 // pip renames what it is about to remove to "~…" and sometimes leaves it.
-                if let Some(stem) = stem.filter(|stem| !stem.starts_with('~')) {
-                    installed.add(folder, folder.join(name), stem);
+                if is_one && !name.starts_with('~') {
+                    installed.add(Entry { folder: shared.clone(), name: name.into() });
                 }
             }
         }
         installed
     }
 
-    fn add(&mut self, folder: &Path, location: PathBuf, stem: &str) {
-        let name = stem.split('-').next().unwrap_or(stem);
-        let entry = Entry { folder: folder.to_owned(), location, stem: normalize(stem) };
-        self.entries.entry(normalize(name)).or_default().push(entry);
+    /// The same with the zipped eggs among the archives of a path. Of these only the file name is
+    /// read, which has name and version.
+    pub fn with_archives(mut self, archives: &[PathBuf]) -> Installed {
+        for archive in archives.iter().filter(|archive| is_egg(archive)) {
+            self.add(Entry { folder: Rc::from(archive.as_path()), name: "".into() });
+        }
+        self
+    }
+
+    fn add(&mut self, entry: Entry) {
+        let name = normalize(entry.stem().split('-').next().unwrap_or_default());
+        // Nearly always there is one.
+        self.entries.entry(name).or_insert_with(|| Vec::with_capacity(1)).push(entry);
     }
 
     /// How many there are, shadowed ones included.
@@ -141,7 +173,10 @@ impl Installed {
                 normalized.split('-').next().unwrap_or_default().to_owned()..=normalized.to_owned(),
             )
             .flat_map(|(_, entries)| entries)
-            .filter(|entry| entry.stem == normalized || entry.stem.starts_with(&dashed))
+            .filter(|entry| {
+                let stem = normalize(entry.stem());
+                stem == normalized || stem.starts_with(&dashed)
+            })
             .cloned()
             .collect();
         self.first_readable(&like, Some(normalized))
@@ -183,8 +218,8 @@ impl Installed {
                 (None, Ok(read)) => found = Some(read),
                 (None, Err(problem)) => broken = broken.or(Some(problem)),
                 (Some(found), read) => found.shadowed.push(Shadowed {
-                    location: entry.location.clone(),
-                    same_folder: entry.folder == found.folder,
+                    location: entry.location(),
+                    same_folder: *entry.folder == *found.folder,
                     version: read.ok().map(|read| read.version),
                 }),
             }
@@ -196,13 +231,18 @@ impl Installed {
     }
 
     fn read(&self, entry: &Entry) -> Result<Distribution, Broken> {
-        let broken = |problem: String| Broken { location: entry.location.clone(), problem };
-        let file = if !self.root.is_dir(&entry.location) {
-            entry.location.clone()
-        } else if entry.location.extension().is_some_and(|extension| extension == "dist-info") {
-            entry.location.join("METADATA")
+        let location = match entry.name.is_empty() {
+            true if !self.root.is_dir(&entry.folder) => return zipped(entry),
+            true => entry.folder.join("EGG-INFO"),
+            false => entry.location(),
+        };
+        let broken = |problem: String| Broken { location: location.clone(), problem };
+        let file = if !self.root.is_dir(&location) {
+            location.clone()
+        } else if entry.name.ends_with(".dist-info") {
+            location.join("METADATA")
         } else {
-            entry.location.join("PKG-INFO")
+            location.join("PKG-INFO")
         };
         let metadata = Metadata::read(&self.root, &file)
             .map_err(|error| broken(format!("{}: {error}", file.display())))?;
@@ -214,14 +254,14 @@ impl Installed {
         };
         let mut requires = metadata.requires;
         if requires.is_empty() && file.ends_with("PKG-INFO") {
-            requires = self.egg_requires(&entry.location);
+            requires = self.egg_requires(&location);
         }
         Ok(Distribution {
             normalized: normalize(&name),
             name,
             version,
-            location: entry.location.clone(),
-            folder: entry.folder.clone(),
+            folder: entry.folder.to_path_buf(),
+            location,
             requires,
             requires_python: metadata.requires_python,
             provides_extra: metadata.provides_extra,
@@ -235,6 +275,32 @@ impl Installed {
             Err(_) => Vec::new(),
         }
     }
+}
+
+/// An egg: a folder or an archive that is a site folder of its own.
+fn is_egg(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "egg")
+}
+
+/// What the name of an archive tells: `six-1.16.0-py3.11.egg`.
+fn zipped(entry: &Entry) -> Result<Distribution, Broken> {
+    let location = entry.location();
+    let mut parts = entry.stem().split('-');
+    let (Some(name), Some(version)) = (parts.next(), parts.next()) else {
+        return Err(Broken { location, problem: "its name has no version".to_owned() });
+    };
+    Ok(Distribution {
+        name: name.replace('_', "-"),
+        normalized: normalize(name),
+        // setuptools writes a dash of a version as an underscore.
+        version: version.replace('_', "-"),
+        location,
+        folder: entry.folder.to_path_buf(),
+        requires: Vec::new(),
+        requires_python: None,
+        provides_extra: Vec::new(),
+        shadowed: Vec::new(),
+    })
 }
 
 /// Turns setuptools' `requires.txt`, with its sections `[extra:marker]`, into `Requires-Dist`.
@@ -319,6 +385,17 @@ mod tests {
         }
         let (all, broken) = installed.all();
         assert_eq!((all.len(), broken.len()), (6, 0));
+    }
+
+    #[test]
+    fn a_zipped_egg_tells_name_and_version_by_its_file_name() {
+        let tree = Tree::new("zipped");
+        let archives = paths(&["/s/Eth_Hash-0.8.0-py3.11.egg", "/s/python311.zip", "/s/x.egg"]);
+        let installed = Installed::list(&tree.root(), &[]).with_archives(&archives);
+        let eth = installed.find("eth-hash").unwrap().unwrap();
+        assert_eq!((eth.name.as_str(), eth.version.as_str()), ("Eth-Hash", "0.8.0"));
+        assert_eq!(installed.find("python311").unwrap(), None);
+        assert!(installed.find("x").is_err());
     }
 
     #[test]

@@ -18,9 +18,22 @@ pub fn suffix(file_name: &str) -> Option<&str> {
     suffix.ends_with(".so").then_some(suffix)
 }
 
+/// The module's name: what stands before the ending.
+pub fn stem(file_name: &str) -> &str {
+    file_name.split('.').next().unwrap_or_default()
+}
+
+/// Whether an ending is one that some interpreter gives its modules. `libpython3.11.so` and
+/// `liba.2.so` have dots too, and are libraries.
+fn is_modules(suffix: &str) -> bool {
+    [".cpython-", ".abi3", ".pypy", ".graalpy"].iter().any(|start| suffix.starts_with(start))
+}
+
 /// Checks the file name of an extension module; a name that is none passes.
 pub fn check(file_name: &str, interpreter: &Interpreter) -> Result<(), Invisible> {
-    let Some(suffix) = suffix(file_name) else { return Ok(()) };
+    let Some(suffix) = suffix(file_name).filter(|suffix| is_modules(suffix)) else {
+        return Ok(());
+    };
     let mut expected = endings(interpreter);
     let seen = match &interpreter.build.ext_suffix {
         Some(_) => expected.iter().any(|ending| ending == suffix),
@@ -92,7 +105,14 @@ mod tests {
             "'EXT_SUFFIX': '.cpython-311-x86_64-linux-musl.so'",
         );
         let python = interpreter(&tree);
-        for name in ["_x.cpython-311-x86_64-linux-musl.so", "_x.abi3.so", "_x.so", "_x.py", "x"] {
+        for name in [
+            "_x.cpython-311-x86_64-linux-musl.so",
+            "_x.abi3.so",
+            "_x.so",
+            "libpython3.11.so",
+            "_x.py",
+            "x",
+        ] {
             assert_eq!(check(name, &python), Ok(()), "{name}");
         }
         for name in [

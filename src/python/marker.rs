@@ -283,13 +283,16 @@ fn operand(scan: &mut Scan<'_>) -> Result<Operand, SyntaxError> {
         if !scan.rest().starts_with(quote) {
             continue;
         }
-        let open = scan.error("this quoted text does not end");
+        let open = scan.place();
         scan.take(quote);
         let text = scan.take_while(|letter| !quote.contains(letter));
         if text.contains('\\') {
-            return Err(SyntaxError { problem: "quoted text has no backslash".into(), ..open });
+            return Err(scan.error_at(open, "quoted text has no backslash"));
         }
-        return if scan.take(quote) { Ok(Operand::Literal(text.to_owned())) } else { Err(open) };
+        return match scan.take(quote) {
+            true => Ok(Operand::Literal(text.to_owned())),
+            false => Err(scan.error_at(open, "this quoted text does not end")),
+        };
     }
     Err(scan.error("a marker variable or quoted text was expected"))
 }

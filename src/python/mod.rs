@@ -16,6 +16,7 @@ pub mod interpreter;
 pub mod marker;
 pub mod metadata;
 pub mod name;
+pub mod pth;
 pub mod pyproject;
 pub mod pyvenv;
 pub mod record;

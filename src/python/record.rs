@@ -13,7 +13,7 @@ use super::distribution::Distribution;
 use crate::platform::{Meta, Root};
 
 /// The largest seen, of a distribution with 12,000 files, has 1.4 MB.
-const LARGEST_RECORD: u64 = 64 << 20;
+const LARGEST_RECORD: u64 = 16 << 20;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,12 +115,26 @@ pub enum Difference {
         recorded: u64,
         /// In bytes.
         found: u64,
+        /// Whether it lies outside of the site folder, as scripts do: their first line is written
+        /// anew when an environment moves.
+        is_outside: bool,
     },
     /// Something other than a file.
     NotAFile {
         /// Inside the root.
         path: PathBuf,
     },
+}
+
+impl Difference {
+    /// The file, inside the root.
+    pub fn path(&self) -> &Path {
+        match self {
+            Difference::Missing { path, .. }
+            | Difference::Resized { path, .. }
+            | Difference::NotAFile { path } => path,
+        }
+    }
 }
 
 /// The files that are gone or have another size. Compiled files (`.pyc`) come and go and do not
@@ -171,10 +185,10 @@ impl<'a> Files<'a> {
             }
         };
         let path = || self.folder.join(&*entry.path);
+        let is_outside = || entry.path.starts_with("../") || !path().starts_with(self.folder);
         let (plain, found) = match looked {
             None => {
-                let is_outside = entry.path.starts_with("../") || !path().starts_with(self.folder);
-                return Some(Difference::Missing { path: path(), is_outside });
+                return Some(Difference::Missing { path: path(), is_outside: is_outside() });
             }
             Some(looked) => looked,
         };
@@ -182,7 +196,9 @@ impl<'a> Files<'a> {
             return Some(Difference::NotAFile { path: path() });
         }
         let recorded = entry.size?;
-        (recorded != found).then(|| Difference::Resized { path: path(), recorded, found })
+        let resized =
+            || Difference::Resized { path: path(), recorded, found, is_outside: is_outside() };
+        (recorded != found).then(resized)
     }
 }
 
@@ -208,6 +224,13 @@ pub struct NativeFile {
     pub path: PathBuf,
     /// Whether Python imports it; otherwise it is a library that modules bring along.
     pub is_module: bool,
+}
+
+impl NativeFile {
+    /// Its file name.
+    pub fn name(&self) -> Cow<'_, str> {
+        self.path.file_name().unwrap_or_default().to_string_lossy()
+    }
 }
 
 /// The native files of a distribution: `*.so`, and what is bundled in `*.libs/` (auditwheel).
@@ -291,7 +314,12 @@ mod tests {
         assert_eq!(
             missing_or_resized(&root, &x, &entries),
             [
-                Difference::Resized { path: at("x/short.py"), recorded: 5, found: 1 },
+                Difference::Resized {
+                    path: at("x/short.py"),
+                    recorded: 5,
+                    found: 1,
+                    is_outside: false,
+                },
                 missing("x/gone.py", false),
                 Difference::NotAFile { path: at("x/folder.py") },
                 missing("x/dangling.py", false),

@@ -10,6 +10,9 @@ use super::name::normalize;
 use super::scan::{Scan, SyntaxError};
 use super::version::Specifiers;
 
+/// The longest requirement that is read, in bytes; real ones have some hundred.
+pub const LONGEST: usize = 16 << 10;
+
 /// A parsed requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
@@ -29,6 +32,9 @@ impl Requirement {
     /// Parses one requirement, without comments.
     pub fn parse(text: &str) -> Result<Requirement, SyntaxError> {
         let mut scan = Scan::new(text);
+        if text.len() > LONGEST {
+            return Err(scan.error(format!("longer than {LONGEST} bytes")));
+        }
         scan.skip_space();
         let name = scan.identifier();
         if name.is_empty() {

@@ -1,6 +1,7 @@
 //! Requirements files, in pip's format, as a list of things to check. What pip needs for
 //! downloading (hashes, indexes) does not matter here and becomes a note.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ pub(super) const LARGEST_FILE: u64 = 4 << 20;
 /// Files within files.
 const DEEPEST: usize = 16;
 const MOST_FILES: usize = 256;
+/// Lines that mean something, of all files together; real lists have some hundred.
+const MOST_LINES: usize = 10_000;
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +63,8 @@ pub struct RequirementList {
 
 /// Reads a requirements file and those it names, all errors in one go.
 pub fn read(root: &Root, path: &Path) -> RequirementList {
-    let mut reader = Reader { root, list: RequirementList::default(), seen: BTreeSet::new() };
+    let mut reader =
+        Reader { root, list: RequirementList::default(), seen: BTreeSet::new(), lines: 0 };
     let place = Place { file: path.to_owned(), line: 0 };
     reader.file(path, &place, Purpose::Required, 0);
     reader.list
@@ -76,6 +80,8 @@ struct Reader<'a> {
     root: &'a Root,
     list: RequirementList,
     seen: BTreeSet<(PathBuf, Purpose)>,
+    /// Taken from all files so far.
+    lines: usize,
 }
 
 impl Reader<'_> {
@@ -93,9 +99,14 @@ impl Reader<'_> {
         if !self.seen.insert((real, purpose)) {
             return;
         }
-        let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
+        let text = decoded(&bytes);
         for (line, text) in logical_lines(&text) {
-            self.line(&text, &Place { file: path.to_owned(), line }, purpose, depth);
+            let place = Place { file: path.to_owned(), line };
+            if self.lines == MOST_LINES {
+                return self.error(&place, format!("more than {MOST_LINES} lines in all files"));
+            }
+            self.lines += 1;
+            self.line(&text, &place, purpose, depth);
         }
     }
 
@@ -163,6 +174,22 @@ impl Reader<'_> {
 
     fn error(&mut self, place: &Place, text: impl Into<String>) {
         self.list.errors.push(Remark { place: place.clone(), text: text.into() });
+    }
+}
+
+/// The text of a file. As pip, it goes by the mark at the start: PowerShell's `pip freeze > FILE`
+/// writes UTF-16.
+fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    let wide = |bytes: &[u8], word: fn([u8; 2]) -> u16| {
+        let words = bytes.chunks_exact(2).map(|pair| word([pair[0], pair[1]]));
+        let letters = char::decode_utf16(words);
+        letters.map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => Cow::Owned(wide(rest, u16::from_le_bytes)),
+        [0xfe, 0xff, rest @ ..] => Cow::Owned(wide(rest, u16::from_be_bytes)),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        bytes => String::from_utf8_lossy(bytes),
     }
 }
 
@@ -326,6 +353,41 @@ mod tests {
         let list = read(&tree.root(), Path::new("/0"));
         assert_eq!(list.errors.len(), 1);
         assert!(list.errors[0].text.contains("too deep"));
+    }
+
+    #[test]
+    fn a_list_that_powershell_wrote_is_read() {
+        let tree = Tree::new("utf-16");
+        let words = "\u{feff}six>=1\r\ntoml\r\n".encode_utf16();
+        let little: Vec<u8> = words.clone().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = words.flat_map(u16::to_be_bytes).collect();
+        for bytes in [little, big] {
+            tree.file("/r.txt", bytes);
+            let list = read(&tree.root(), Path::new("/r.txt"));
+            assert_eq!(texts(&list.requirements), ["1: six>=1", "2: toml"]);
+            assert!(list.errors.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_list_longer_than_anybody_has_is_an_error_and_not_a_gigabyte() {
+        let tree = Tree::new("many");
+        tree.file("/r.txt", "-r more.txt\nb\n".to_owned() + &"a>=0\n".repeat(MOST_LINES));
+        tree.file("/more.txt", "c\n");
+        let list = read(&tree.root(), Path::new("/r.txt"));
+        assert_eq!(list.requirements.len(), MOST_LINES - 1);
+        assert_eq!(list.errors.len(), 1);
+        assert!(list.errors[0].text.contains("more than 10000 lines"), "{}", list.errors[0]);
+    }
+
+    #[test]
+    fn a_line_that_goes_on_and_on_is_an_error_that_is_short() {
+        let tree = Tree::new("long");
+        tree.file("/r.txt", format!("a{}\n", ">=0,".repeat(100_000)));
+        let list = read(&tree.root(), Path::new("/r.txt"));
+        assert!(list.requirements.is_empty());
+        let error = list.errors[0].to_string();
+        assert!(error.len() < 500 && error.contains("longer than 16384 bytes"), "{error}");
     }
 
     proptest! {

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+/// As much of a line is shown in an error, in characters.
+const MOST_SHOWN: usize = 200;
+
 /// Why a line could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
@@ -16,7 +19,12 @@ pub struct SyntaxError {
 
 impl fmt::Display for SyntaxError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "cannot parse \"{}\": column {}: {}", self.text, self.column, self.problem)
+        let end = self.text.char_indices().nth(MOST_SHOWN);
+        let (shown, more) = match end.and_then(|(at, _)| self.text.get(..at)) {
+            Some(start) => (start, "…"),
+            None => (self.text.as_str(), ""),
+        };
+        write!(out, "cannot parse \"{shown}{more}\": column {}: {}", self.column, self.problem)
     }
 }
 
@@ -86,8 +94,18 @@ impl<'a> Scan<'a> {
         word
     }
 
+    /// Where the cursor stands, for [`Scan::error_at`].
+    pub(crate) fn place(&self) -> usize {
+        self.at
+    }
+
     pub(crate) fn error(&self, problem: impl Into<String>) -> SyntaxError {
-        let column = self.text.get(..self.at).unwrap_or("").chars().count() + 1;
+        self.error_at(self.at, problem)
+    }
+
+    /// An error at a place that the cursor has left.
+    pub(crate) fn error_at(&self, place: usize, problem: impl Into<String>) -> SyntaxError {
+        let column = self.text.get(..place).unwrap_or("").chars().count() + 1;
         SyntaxError { text: self.text.to_owned(), column, problem: problem.into() }
     }
 }

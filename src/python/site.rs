@@ -5,12 +5,17 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::pth::{self, Line};
 use crate::platform::Root;
 
 /// Real `.pth` files have a few lines.
 const LARGEST_PTH: u64 = 1 << 20;
 /// A path of more folders than this is not one that somebody set up.
 const MOST_FOLDERS: usize = 1000;
+
+/// Start-up code that is in nearly every environment and provides no module that could be asked
+/// for: setuptools' over `distutils`, and virtualenv's over both.
+const PROVIDES_NOTHING: [&str; 2] = ["distutils-precedence.pth", "_virtualenv.pth"];
 
 /// What decides the folders.
 pub(crate) struct Layout<'a> {
@@ -91,15 +96,14 @@ impl Site {
 
     fn read_pth(&mut self, root: &Root, folder: &Path, file: &Path) {
         let Ok(bytes) = root.read(file, LARGEST_PTH) else { return };
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        for line in bytes.split(|&byte| byte == b'\n') {
-            let line = line.trim_ascii_end();
-            if line.starts_with(b"import ") || line.starts_with(b"import\t") {
-                if self.start_up_code.last().is_none_or(|last| last != file) {
-                    self.start_up_code.push(file.to_owned());
+        for line in pth::lines(&bytes) {
+            match line {
+                Line::Code if PROVIDES_NOTHING.iter().any(|name| file.ends_with(name)) => {}
+                Line::Code if self.start_up_code.last().is_some_and(|last| last == file) => {}
+                Line::Code => self.start_up_code.push(file.to_owned()),
+                Line::Folder(text) => {
+                    self.add(root, tidy(&folder.join(OsStr::from_bytes(text))));
                 }
-            } else if !line.is_empty() && !line.starts_with(b"#") {
-                self.add(root, tidy(&folder.join(OsStr::from_bytes(line))));
             }
         }
     }

@@ -92,13 +92,13 @@ impl Specifier {
             return Err(scan.error("a comparison such as >= or == was expected"));
         };
         scan.skip_space();
-        let start = scan.error("");
-        let fail = |problem: String| SyntaxError { problem, ..start.clone() };
+        let start = scan.place();
         if operator == Operator::Identical {
             let text = scan.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ';' | ')'));
             return Ok(Specifier { operator, text: text.to_owned(), wanted: Wanted::Text });
         }
         let text = scan.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ';' | ')'));
+        let fail = |problem: String| scan.error_at(start, problem);
         let equality = matches!(operator, Operator::Equal | Operator::NotEqual);
         let (number, prefix) = match text.strip_suffix(".*") {
             Some(_) if !equality => {

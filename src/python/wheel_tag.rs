@@ -114,6 +114,11 @@ pub fn tags(wheel: &str) -> Vec<WheelTag> {
     wheel.lines().filter_map(|line| WheelTag::parse(line.strip_prefix("Tag:")?)).collect()
 }
 
+/// Whether there are tags, and each is for every platform.
+pub fn are_for_any(tags: &[WheelTag]) -> bool {
+    !tags.is_empty() && tags.iter().all(|tag| tag.platforms.iter().all(|one| one == "any"))
+}
+
 /// `None` if one of the tags fits or there are none, else what is wrong with the closest.
 pub fn problem(tags: &[WheelTag], runtime: &Runtime) -> Option<Problem> {
     let mut closest = None;

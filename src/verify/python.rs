@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::report::{Check, Status};
 use super::request::{PythonCheck, Request, failure};
 use super::{library, module};
+use crate::elf;
 use crate::loader::{Closure, Libc, Loader, Problem};
 use crate::platform::Root;
 use crate::python::closure::{self, Depth, Finding, Wanted, supports};
@@ -20,7 +21,7 @@ use crate::python::record::{self, Difference, NativeFile, RecordEntry};
 use crate::python::requirement::Requirement;
 use crate::python::requirement_file::{Place, RequirementList};
 use crate::python::version::Specifiers;
-use crate::python::wheel_tag::{self, Runtime};
+use crate::python::wheel_tag::{self, Runtime, WheelTag};
 use crate::python::{extension, pyproject, requirement_file};
 
 /// As many problems as one distribution's check lists.
@@ -44,11 +45,12 @@ pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Ch
         version(&found, python, failed).looked_at(root),
         machine(&found, loader, failed).looked_at(root),
     ];
+    checks.extend(oddities(&found));
     for name in &python.modules {
         checks.push(module::named(request, &found, name, failed).looked_at(root));
     }
     let lists = wanted(python, &found, failed, &mut checks);
-    let installed = Installed::list(root, &found.site.folders);
+    let installed = Installed::list(root, &found.site.folders).with_archives(&found.site.archives);
     let depth = if request.full { Depth::Transitive } else { Depth::Direct };
     let environment = found.environment();
     let outcome = closure::check(&installed, &found.version, &environment, &lists.wanted, depth);
@@ -131,6 +133,22 @@ fn version_is(found: &Interpreter, asked: Option<(&str, &str)>, failed: Status) 
             Check::new("python.version", Status::Warn, subject, message)
         }
     }
+}
+
+/// What makes it doubtful that this is the interpreter, or the environment, that was meant.
+fn oddities(found: &Interpreter) -> Vec<Check> {
+    let subject = found.path.display().to_string();
+    let odd = |message: String| Check::new("python.version", Status::Warn, &*subject, message);
+    let mut checks: Vec<Check> = found.notes.iter().cloned().map(odd).collect();
+    if let Some(script) = found.scripts.first() {
+        let message = format!(
+            "{} comes before it on PATH and is a script: which interpreter that starts cannot be \
+             known, and this one was verified",
+            script.display()
+        );
+        checks.push(odd(message).remedy("name the interpreter with --python, or in the profile"));
+    }
+    checks
 }
 
 fn machine(found: &Interpreter, loader: &Loader, failed: Status) -> Check {
@@ -334,7 +352,7 @@ impl<'a> Files<'a> {
         let subject = distribution.name.clone();
         let text = match record::read(self.root, distribution) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if is_absent(&error) => {
                 // Packages of a Linux distribution have no RECORD.
                 let message = "has no RECORD to go by";
                 return vec![Check::new("record.none", Status::Skip, subject, message)];
@@ -345,12 +363,20 @@ impl<'a> Files<'a> {
             }
         };
         let entries: Vec<RecordEntry> = record::entries(&text).collect();
-        let mut troubles = self.differences(distribution, &entries);
-        let whole = troubles.is_empty();
-        troubles.extend(self.wheel(distribution));
-        troubles.extend(self.native_files(distribution, &entries));
+        let differences = record::missing_or_resized(self.root, distribution, &entries);
+        let whole = differences.is_empty();
+        let mut troubles = self.differences(distribution, &differences);
+        let tags = match self.wheel_tags(distribution) {
+            Ok(tags) => tags,
+            Err(trouble) => {
+                troubles.push(trouble);
+                Vec::new()
+            }
+        };
+        troubles.extend(self.misfit(&tags));
+        troubles.extend(self.native_files(distribution, &entries, wheel_tag::are_for_any(&tags)));
         if let Some(index) = hash_as {
-            self.note_hashes(index, distribution, &entries);
+            self.note_hashes(index, distribution, &entries, &differences);
         }
         let mut checks = self.gathered(distribution, troubles);
         if whole {
@@ -384,12 +410,21 @@ impl<'a> Files<'a> {
         checks
     }
 
-    fn note_hashes(&self, index: usize, distribution: &Distribution, entries: &[RecordEntry]) {
+    fn note_hashes(
+        &self,
+        index: usize,
+        distribution: &Distribution,
+        entries: &[RecordEntry],
+        differences: &[Difference],
+    ) {
         let mut hashed = self.hashed.borrow_mut();
         for entry in entries {
             let Some(digest) = entry.hash.as_deref().and_then(content::digest) else { continue };
             let inside = distribution.folder.join(&*entry.path);
-            // What is gone or out of reach has been said.
+            // What is gone, of another size or out of reach has been said.
+            if differences.iter().any(|difference| difference.path() == inside) {
+                continue;
+            }
             if let Ok(place) = self.root.place(&inside) {
                 hashed.push((index, inside, Expected { place, digest }));
             }
@@ -412,7 +447,8 @@ impl<'a> Files<'a> {
                 Content::Unreadable if !self.root.exists(path_of) => continue,
                 Content::Unreadable => format!("{path} cannot be read"),
             };
-            let is_harmless = reached.get(*index).is_some_and(|one| one.is_debians(self.root));
+            let is_debians = reached.get(*index).is_some_and(|one| one.is_debians(self.root));
+            let is_harmless = is_debians || !is_code(path_of);
             let trouble = Trouble { id: "record.hash", is_harmless, text };
             troubles.entry(*index).or_default().push(trouble);
         }
@@ -429,21 +465,28 @@ impl<'a> Files<'a> {
         checks
     }
 
-    fn differences(&self, distribution: &Distribution, entries: &[RecordEntry]) -> Vec<Trouble> {
-        let differences = record::missing_or_resized(self.root, distribution, entries);
+    fn differences(&self, distribution: &Distribution, differences: &[Difference]) -> Vec<Trouble> {
         if differences.is_empty() {
             return Vec::new();
         }
         let is_debians = distribution.is_debians(self.root);
+        let is_packaged = distribution.is_packaged(self.root);
+        // Alpine's packages are stripped after recording too.
+        let stripped = |path: &Path, recorded: u64, found: u64| {
+            is_packaged && found < recorded && !is_python(path)
+        };
         let trouble = |difference: &Difference| match difference {
             Difference::Missing { path, is_outside } => Trouble {
                 id: "record.missing",
                 is_harmless: *is_outside || (is_debians && !is_imported(path)),
                 text: format!("{} is gone", path.display()),
             },
-            Difference::Resized { path, recorded, found } => Trouble {
+            Difference::Resized { path, recorded, found, is_outside } => Trouble {
                 id: "record.size",
-                is_harmless: is_debians,
+                is_harmless: is_debians
+                    || *is_outside
+                    || !is_code(path)
+                    || stripped(path, *recorded, *found),
                 text: format!("{} has {found} bytes, installed were {recorded}", path.display()),
             },
             Difference::NotAFile { path } => {
@@ -453,28 +496,49 @@ impl<'a> Files<'a> {
         differences.iter().map(trouble).collect()
     }
 
-    fn wheel(&self, distribution: &Distribution) -> Option<Trouble> {
-        let bytes = self.root.read(&distribution.location.join("WHEEL"), LARGEST_WHEEL).ok()?;
-        let tags = wheel_tag::tags(&String::from_utf8_lossy(&bytes));
-        let problem = wheel_tag::problem(&tags, &self.runtime)?;
+    /// The tags of the wheel it came in; none for an egg, or a package of a Linux distribution.
+    fn wheel_tags(&self, distribution: &Distribution) -> Result<Vec<WheelTag>, Trouble> {
+        match self.root.read(&distribution.location.join("WHEEL"), LARGEST_WHEEL) {
+            Ok(bytes) => Ok(wheel_tag::tags(&String::from_utf8_lossy(&bytes))),
+            Err(error) if is_absent(&error) => Ok(Vec::new()),
+            Err(error) => {
+                Err(Trouble::new("wheel.tag", format!("its WHEEL cannot be read: {error}")))
+            }
+        }
+    }
+
+    fn misfit(&self, tags: &[WheelTag]) -> Option<Trouble> {
+        let problem = wheel_tag::problem(tags, &self.runtime)?;
         let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
         let text = format!("its wheel is {}: {}", tags.join(", "), misfit(problem));
         Some(Trouble::new("wheel.tag", text))
     }
 
-    fn native_files(&self, distribution: &Distribution, entries: &[RecordEntry]) -> Vec<Trouble> {
-        record::native_files(distribution, entries)
-            .iter()
-            .filter_map(|file| self.native_file(file))
-            .collect()
+    /// `for_any`: the wheel says that it runs on any machine.
+    fn native_files(
+        &self,
+        distribution: &Distribution,
+        entries: &[RecordEntry],
+        for_any: bool,
+    ) -> Vec<Trouble> {
+        let files = record::native_files(distribution, entries);
+        files.iter().filter_map(|file| self.native_file(file, &files, for_any)).collect()
     }
 
-    fn native_file(&self, file: &NativeFile) -> Option<Trouble> {
+    fn native_file(
+        &self,
+        file: &NativeFile,
+        beside: &[NativeFile],
+        for_any: bool,
+    ) -> Option<Trouble> {
         let closure = self.loader.closure(&file.path, Some(&self.program));
         let problem = closure.problems.iter().find(|problem| problem.is_fatal());
         match problem {
+            // Such a wheel may bring a library for each machine, as debuggers do, and load one.
             Some(Problem::Mismatch { .. }) => {
-                return Some(Trouble::new("elf.machine", problem?.to_string()));
+                let is_harmless = for_any || self.stands_for_another(file, beside);
+                let text = problem?.to_string();
+                return Some(Trouble { id: "elf.machine", is_harmless, text });
             }
             Some(Problem::Unreadable { path, error }) if *path == file.path => {
                 // A file that is gone has been said already.
@@ -484,10 +548,12 @@ impl<'a> Files<'a> {
             }
             _ => {}
         }
-        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         if file.is_module
-            && let Err(invisible) = extension::check(&name, self.interpreter)
+            && let Err(invisible) = extension::check(&file.name(), self.interpreter)
         {
+            if self.stands_for_another(file, beside) {
+                return None;
+            }
             let path = file.path.display();
             let expected = invisible.expected.join(", ");
             let text = format!(
@@ -496,13 +562,57 @@ impl<'a> Files<'a> {
             );
             return Some(Trouble::new("extension.suffix", text));
         }
-        Some(Trouble::new("extension.closure", problem?.to_string()))
+        let text = problem?.to_string();
+        // A library, or a plugin such as a database driver of Qt's: it may never be loaded, and
+        // where a module needs it, that one's own closure tells.
+        let is_harmless = !(file.is_module && self.is_extension_module(file));
+        Some(Trouble { id: "extension.closure", is_harmless, text })
+    }
+
+    /// Whether the same module is there for this interpreter too, beside those for others.
+    fn stands_for_another(&self, file: &NativeFile, beside: &[NativeFile]) -> bool {
+        let name = file.name();
+        let stem = extension::stem(&name);
+        beside.iter().any(|other| {
+            let other_name = other.name();
+            other.path != file.path
+                && other.path.parent() == file.path.parent()
+                && extension::stem(&other_name) == stem
+                && extension::check(&other_name, self.interpreter).is_ok()
+        })
+    }
+
+    /// Whether Python can import it: it has the function that makes the module (PEP 489).
+    fn is_extension_module(&self, file: &NativeFile) -> bool {
+        let name = file.name();
+        let entry = format!("PyInit_{}", extension::stem(&name));
+        let found = self.root.open(&file.path).ok();
+        let found = found.and_then(|file| elf::exports(&file, &[&entry]).ok());
+        found.is_none_or(|found| found.first() == Some(&true))
     }
 }
 
 /// Whether Python would import a file of this name.
 fn is_imported(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "py" || extension == "so")
+    is_python(path) || path.extension().is_some_and(|extension| extension == "so")
+}
+
+fn is_python(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "py")
+}
+
+/// Whether a file of this name is run, and not data, such as certificates, that an image may
+/// change on purpose.
+fn is_code(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    is_imported(path) || name.contains(".so.")
+}
+
+/// Whether there is no such file. An `.egg-info` of distutils and a zipped egg are files
+/// themselves, in which there is none.
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// What does not fit about a wheel's tags.

@@ -107,9 +107,9 @@ impl Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {} [{}]", self.subject, self.message, self.id)?;
+        write!(out, "{}: {} [{}]", Plain(&self.subject), Plain(&self.message), self.id)?;
         match &self.remedy {
-            Some(remedy) => write!(out, "; {remedy}"),
+            Some(remedy) => write!(out, "; {}", Plain(remedy)),
             None => Ok(()),
         }
     }
@@ -213,7 +213,7 @@ impl Report {
         let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         let _ = writeln!(
             out,
-            "<testsuites name=\"mak-init verify\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
+            "<testsuites name=\"mak-init verify\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\">",
             self.checks.len(),
             self.count(Status::Fail),
             self.count(Status::Skip)
@@ -226,7 +226,8 @@ impl Report {
             let count = |status| checks.iter().filter(|check| check.status == status).count();
             let _ = writeln!(
                 out,
-                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
+                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" \
+                 skipped=\"{}\">",
                 group.title(),
                 checks.len(),
                 count(Status::Fail),
@@ -272,17 +273,18 @@ impl Status {
 impl Check {
     fn lines(&self, out: &mut String, verbose: bool) {
         let word = self.status.word();
-        let _ = writeln!(out, "  {word:<5} {}: {} [{}]", self.subject, self.message, self.id);
+        let (subject, message) = (Plain(&self.subject), Plain(&self.message));
+        let _ = writeln!(out, "  {word:<5} {subject}: {message} [{}]", self.id);
         if self.status != Status::Pass || verbose {
             for line in &self.evidence {
-                let _ = writeln!(out, "          {line}");
+                let _ = writeln!(out, "          {}", Plain(line));
             }
         }
         if let Some(remedy) = self.remedy.as_ref().filter(|_| self.status != Status::Pass) {
-            let _ = writeln!(out, "        > {remedy}");
+            let _ = writeln!(out, "        > {}", Plain(remedy));
         }
         for path in self.paths.iter().filter(|_| verbose) {
-            let _ = writeln!(out, "          - {path}");
+            let _ = writeln!(out, "          - {}", Plain(path));
         }
     }
 
@@ -305,6 +307,32 @@ impl Check {
                 writeln!(out, "><system-out>tolerated: {message}\n{more}</system-out></testcase>")
             }
         };
+    }
+}
+
+/// As much of one text is shown to people, in characters.
+const MOST_SHOWN: usize = 1000;
+
+/// Foreign text on a terminal or in a log: on one line, of bounded length, and without what moves
+/// the cursor or turns the direction of writing. An image must not be able to write lines of its
+/// own into the report about it.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (count, letter) in self.0.chars().enumerate() {
+            if count == MOST_SHOWN {
+                return out.write_char('…');
+            }
+            match letter {
+                '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    write!(out, "{}", letter.escape_default())?;
+                }
+                letter if letter.is_control() => write!(out, "{}", letter.escape_default())?,
+                letter => out.write_char(letter)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -372,6 +400,18 @@ mod tests {
     }
 
     #[test]
+    fn an_image_cannot_write_lines_of_its_own_into_the_report() {
+        let odd = "six\n  ok    gone\u{1b}[2J\u{202e}";
+        let check = Check::new("dist.missing", Status::Fail, odd, "é".repeat(5000)).remedy(odd);
+        let line = check.to_string();
+        let text = report(vec![check.evidence(vec![odd.to_owned()])]).text(true);
+        assert!(!line.contains(char::is_control) && line.chars().count() < 1200, "{line}");
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert!(text.contains("FAIL  six\\n  ok    gone\\u{1b}[2J\\u{202e}: éé"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']) && text.contains("é… [dist.missing]"));
+    }
+
+    #[test]
     fn junit_has_a_case_for_each_check_and_escapes_what_it_holds() {
         let odd = "a<b>&\"c\"\u{1}";
         let report = report(vec![
@@ -382,7 +422,7 @@ mod tests {
         ]);
         let xml = report.junit();
         let escaped = "a&lt;b&gt;&amp;&quot;c&quot;\u{fffd}";
-        assert!(xml.contains("tests=\"4\" failures=\"1\" skipped=\"1\""), "{xml}");
+        assert!(xml.contains("tests=\"4\" failures=\"1\" errors=\"0\" skipped=\"1\""), "{xml}");
         assert!(
             xml.contains(&format!(
                 "<testcase classname=\"dist.missing\" name=\"{escaped}\"><failure \

@@ -21,6 +21,7 @@ pub mod control_group;
 pub mod endpoint;
 pub mod filter;
 pub mod folder;
+pub mod installation;
 pub mod launch;
 pub mod processes;
 pub mod program;
@@ -30,6 +31,7 @@ pub mod trace;
 
 pub use control_group::ControlGroup;
 pub use folder::Folder;
+pub use installation::Installation;
 pub use launch::{Launch, Place};
 pub use program::{emulated, has_compilers, only_as_root, only_on_this_machine, program, workload};
 pub use running::{Ended, Outcome, Running};

@@ -77,7 +77,8 @@ pub fn wait(pid: i32) -> (Outcome, Usage) {
     } else {
         Outcome::Signal(libc::WTERMSIG(status))
     };
-    (outcome, Usage { processor: time(used.ru_utime) + time(used.ru_stime), sleeps: used.ru_nvcsw })
+    let processor = time(used.ru_utime) + time(used.ru_stime);
+    (outcome, Usage { processor, sleeps: used.ru_nvcsw, memory: used.ru_maxrss })
 }
 
 fn time(value: libc::timeval) -> Duration {

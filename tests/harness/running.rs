@@ -40,6 +40,8 @@ pub struct Usage {
     pub processor: Duration,
     /// How often it went to sleep: one that wakes up for nothing has many.
     pub sleeps: i64,
+    /// The most memory it had at once, in KiB; it begins with what the test had at the clone.
+    pub memory: i64,
 }
 
 impl Ended {
