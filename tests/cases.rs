@@ -70,10 +70,30 @@ fn a12_a_module_that_cannot_be_run_is_told_before_the_start() {
     };
     verify("library").expect(69);
     verify("whole").expect(0);
+    // The interpreter itself starts; what it would say then is said here.
+    let explain = |name: &str| {
+        Launch::beside().arguments(&["explain", "--", &program, "-m", name]).start().end()
+    };
+    assert!(explain("library").text().contains("python -m library fails"));
+    assert!(!explain("whole").text().contains("fails"));
     let profile = python.profile("", "modules = [\"whole.__main__\", \"library\"]\n");
     let ended = Launch::beside().arguments(&["verify", "--profile", &profile]).start().end();
     ended.expect(69);
     assert!(ended.text().contains("library") && ended.text().contains("whole/__main__.py"));
+
+    // Without a command there is the profile's own, in whose place another may be given.
+    let usual = |name: &str| {
+        let text =
+            format!("prefix = \"X_\"\ncommand = [{program:?}, \"-m\", {name:?}]\n[platform]\n");
+        let path = python.folder.write(&format!("{name}.toml"), 0o644, text);
+        Launch::beside().arguments(&["verify", "--profile", &path]).start().end()
+    };
+    let ended = usual("library");
+    ended.expect(0);
+    assert!(ended.text().contains("python -m library fails"), "{}", ended.text());
+    let ended = usual("whole");
+    ended.expect(0);
+    assert!(ended.text().contains("whole/__main__.py"), "{}", ended.text());
 }
 
 #[test]

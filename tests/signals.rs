@@ -8,7 +8,7 @@
 
 mod harness;
 
-use harness::{Launch, Place, Running, only_on_this_machine};
+use harness::{Launch, Place, Running, endpoint, only_on_this_machine};
 
 /// KILL and STOP cannot be caught; CHLD is about children, and mak-init's own.
 const NEVER: [i32; 3] = [libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD];
@@ -54,6 +54,34 @@ fn a_queued_signal_keeps_its_value() {
             running.line(&format!("sig {number} value {value} "));
         }
         running.signal(libc::SIGTERM);
+        running.end().expect(0);
+    }
+}
+
+#[test]
+fn a_value_that_the_workloads_queue_cannot_hold_is_left_out_and_counted() {
+    if !only_on_this_machine("an emulator keeps a queue of its own") {
+        return;
+    }
+    for place in Place::BOTH {
+        let address = endpoint::free_address(place);
+        // The limit is the workload's alone: mak-init itself still gets the value.
+        let address_word = address.to_string();
+        let flags = ["--rlimit", "sigpending=0", "--grace", "1h", "--listen", &address_word];
+        let launch = Launch::at(place).arguments(&flags);
+        let mut running = launch.workload(&["print-signals", "10"]).start();
+        running.line("ready");
+        running.queue(40, 7);
+        running.line("sig 40 value 0 ");
+        for count in
+            ["mak_init_signals_forwarded_total 1\n", "mak_init_signals_without_value_total 1\n"]
+        {
+            running.until("it to be counted", |running| {
+                endpoint::ask(running, address, "/metrics")
+                    .is_ok_and(|answer| answer.body.contains(count))
+            });
+        }
+        running.signal(libc::SIGUSR1);
         running.end().expect(0);
     }
 }

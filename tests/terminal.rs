@@ -34,6 +34,26 @@ fn the_workload_is_a_group_of_its_own_and_the_foreground() {
 }
 
 #[test]
+fn the_foreground_is_taken_back_when_the_workload_has_ended() {
+    // The shell stays in its group, in which mak-init was started.
+    let script = "\"$0\" -- \"$1\" status; \"$1\" status";
+    for launch in [Launch::beside().terminal(), Launch::beside().terminal_but_stdin()] {
+        let launch = launch.program("/bin/sh").arguments(&["-c", script]);
+        let launch = launch.argument(harness::program()).argument(harness::workload());
+        let mut running = launch.start();
+        let shell = running.pid();
+        let [under, beside] = [(); 2].map(|()| {
+            let group = number(&mut running, "group");
+            (group, number(&mut running, "foreground"))
+        });
+        assert_eq!(under.0, under.1, "under mak-init it is the foreground");
+        assert_ne!(under.0, shell);
+        assert_eq!(beside, (shell, shell), "afterwards the shell's group is again");
+        running.end().expect(0);
+    }
+}
+
+#[test]
 fn keys_that_send_signals_send_them_to_the_workload() {
     for place in Place::BOTH {
         let mut running = Launch::at(place).terminal().workload(&["print-signals", "15"]).start();

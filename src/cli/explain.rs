@@ -9,7 +9,7 @@ use crate::loader::Loader;
 use crate::platform::userland::root_arch;
 use crate::platform::{Root, Uname, detect};
 use crate::verify::command::{Assessment, assess};
-use crate::verify::{Report, Request, conditions};
+use crate::verify::{Check, Report, Request, Status, conditions, module};
 
 /// Explains the command that was typed, else the configured one.
 pub fn main(started: &Started, words: Words) -> u8 {
@@ -40,7 +40,13 @@ pub fn main(started: &Started, words: Words) -> u8 {
     let request = Request { root, ..Request::empty(&environment) };
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
     let assessment = look(&request, name, &uname);
-    let printed = if format == "json" { json(&request, &assessment) } else { text(&assessment) };
+    // An interpreter starts all the same, and ends at once where it finds no such module.
+    let module = module::of_command(&request, &command, Status::Fail)
+        .filter(|check| check.status != Status::Pass);
+    let printed = match format == "json" {
+        true => json(&request, &assessment, module),
+        false => text(&assessment, module),
+    };
     if printed == code::FINE { assessment.code() } else { printed }
 }
 
@@ -50,8 +56,9 @@ fn look(request: &Request, name: &OsStr, uname: &Uname) -> Assessment {
     assess(request, name, loader.as_ref())
 }
 
-fn json(request: &Request, assessment: &Assessment) -> u8 {
-    let report = Report::new(detect(&request.root), vec![assessment.check()]);
+fn json(request: &Request, assessment: &Assessment, module: Option<Check>) -> u8 {
+    let checks = std::iter::once(assessment.check()).chain(module).collect();
+    let report = Report::new(detect(&request.root), checks);
     match report.json() {
         Ok(json) => print(&json),
         Err(error) => {
@@ -62,7 +69,7 @@ fn json(request: &Request, assessment: &Assessment) -> u8 {
 }
 
 /// The line that a start would log, and a line for everything that could not be loaded.
-fn text(assessment: &Assessment) -> u8 {
+fn text(assessment: &Assessment, module: Option<Check>) -> u8 {
     let name = match &assessment.path {
         Some(path) => path.display().to_string(),
         None => assessment.name.clone(),
@@ -72,7 +79,8 @@ fn text(assessment: &Assessment) -> u8 {
     }
     let chain = &assessment.chain;
     if assessment.unloadable.is_empty() {
-        return print(&format!("{name} would start: {chain}\n"));
+        let module = module.map(|check| format!("  {}\n", check.message)).unwrap_or_default();
+        return print(&format!("{name} would start: {chain}\n{module}"));
     }
     let mut lines = format!("{name} would start and end at once: it cannot be loaded ({chain})\n");
     for problem in &assessment.unloadable {

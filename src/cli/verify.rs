@@ -1,6 +1,6 @@
 //! `mak-init verify`: the checks, as text, JSON or JUnit XML; the exit code is the verdict.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,22 +38,26 @@ pub fn main(started: &Started, words: &Words) -> u8 {
         Err(why) => return usage(&why),
     };
     let report = verify(&request);
-    let json = match report.json() {
-        Ok(json) => json,
-        Err(error) => {
+    let json = || {
+        report.json().map_err(|error| {
             say(&format!("cannot show the report as JSON: {error}"));
+            code::FAILED
+        })
+    };
+    if let Some(path) = words.option(started, "report") {
+        let json = match json() {
+            Ok(json) => json,
+            Err(code) => return code,
+        };
+        if let Err(error) = std::fs::write(&path, json) {
+            let path = Path::new(&path).display();
+            say(&format!("cannot write the report to {path}: {error}"));
             return code::FAILED;
         }
-    };
-    if let Some(path) = words.option(started, "report")
-        && let Err(error) = std::fs::write(&path, &json)
-    {
-        say(&format!("cannot write the report to {}: {error}", Path::new(&path).display()));
-        return code::FAILED;
     }
     let printed = match format {
         Format::Text => print(&report.text(verbose)),
-        Format::Json => print(&json),
+        Format::Json => json().map_or_else(|code| code, |json| print(&json)),
         Format::Junit => print(&report.junit()),
     };
     if printed == code::FINE { exit_code(&report) } else { printed }
@@ -134,6 +138,8 @@ fn request(started: &Started, words: &Words) -> Result<Request, u8> {
     add_python(started, words, &mut request)?;
     if !words.command.is_empty() {
         request.command = Some(words.command.clone());
+    } else if let Some(command) = effective.profile.as_ref().and_then(|it| it.command.as_ref()) {
+        request.usual_command = Some(command.iter().map(OsString::from).collect());
     }
     if request.is_empty() {
         return Err(usage(

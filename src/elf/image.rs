@@ -43,26 +43,36 @@ pub(super) struct Image<'f> {
     string_bytes: usize,
 }
 
-/// A stretch of the file held in memory.
-#[derive(Default)]
+/// A stretch of the file held in memory: a window, or in the rare case of a very long string more.
 struct Window {
     offset: u64,
-    bytes: Vec<u8>,
+    filled: usize,
+    /// On the stack of the reader: thousands of files are looked at, each for a moment.
+    bytes: [u8; WINDOW],
+    long: Vec<u8>,
+}
+
+impl Default for Window {
+    fn default() -> Window {
+        Window { offset: 0, filled: 0, bytes: [0; WINDOW], long: Vec::new() }
+    }
 }
 
 impl Window {
     /// The held bytes from `offset` on; empty where it lies outside.
     fn from(&self, offset: u64) -> &[u8] {
+        let all = if self.long.is_empty() { self.bytes.as_slice() } else { &self.long };
+        let held = all.get(..self.filled).unwrap_or_default();
         let skip = offset.checked_sub(self.offset).and_then(|skip| usize::try_from(skip).ok());
-        skip.and_then(|skip| self.bytes.get(skip..)).unwrap_or_default()
+        skip.and_then(|skip| held.get(skip..)).unwrap_or_default()
     }
 
     fn fill(&mut self, file: &dyn Contents, offset: u64, size: usize) -> std::io::Result<()> {
-        // Fresh zeros come from the allocator; growing what is there would write them one by one.
-        self.bytes = vec![0; size];
-        let got = read_up_to(file, &mut self.bytes, offset)?;
-        self.bytes.truncate(got);
+        self.filled = 0;
         self.offset = offset;
+        self.long = if size > WINDOW { vec![0; size] } else { Vec::new() };
+        let room = if size > WINDOW { self.long.as_mut_slice() } else { &mut self.bytes };
+        self.filled = read_up_to(file, room, offset)?;
         Ok(())
     }
 }

@@ -119,6 +119,11 @@ fn add_run(text: &mut Text, state: &State) {
         counts.forwarded,
     );
     text.counter(
+        "mak_init_signals_without_value",
+        "Of these, those whose value was lost because the workload's queue was full.",
+        counts.without_value,
+    );
+    text.counter(
         "mak_init_processes_reaped",
         "Processes reaped, as of the last change of state.",
         counts.reaped,

@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::Relaxed};
 
 use rustix::mm::{Advice, madvise};
 
-/// The array's size. Only touched pages cost anything; what does not fit comes from libc.
-const SIZE: usize = 1 << 20;
+/// The array's size: what verifying some hundred distributions takes, which goes on with it. Only
+/// touched pages cost anything; what does not fit comes from libc.
+const SIZE: usize = 8 << 20;
 /// Pieces from this size on come from libc, which returns them to the kernel by itself.
 const LARGE: usize = 128 << 10;
 /// The smallest page there is. Machines with larger ones are asked in `give_back`.

@@ -16,7 +16,6 @@ use super::forward::send;
 use super::frame::{Outcome, Tally};
 use super::health_process::HealthProcess;
 use super::mask::Mask;
-use super::memory::end_set_up;
 use super::pid::Pid;
 use super::reap::{Ended, Reaped, reap_next};
 use super::receive::Signals;
@@ -91,7 +90,7 @@ fn start(work: &dyn Fn() -> Findings) -> io::Result<(Pid, OwnedFd)> {
             Ok((child.ok_or_else(|| io::Error::other("fork gave no process id"))?, results))
         }
         ForkResult::Child => {
-            end_set_up();
+            // The memory of set-up goes on serving: it ends with this process.
             drop(results);
             let written = rustix::io::write(&write, &encode(&work()));
             exit_now(u8::from(written != Ok(SIZE)))

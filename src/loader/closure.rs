@@ -278,6 +278,8 @@ struct Walk<'l, 'a> {
     /// Nodes by the file on this machine, since one file is loaded once.
     files: HashMap<PathBuf, usize>,
     failed: HashSet<OsString>,
+    /// Nodes that were preloaded.
+    preloaded: Vec<usize>,
     bytes: usize,
 }
 
@@ -297,7 +299,16 @@ impl<'l, 'a> Walk<'l, 'a> {
             libc: program.map_or(loader.libc, |program| program.libc),
             names: program.map(|program| program.names.clone()).unwrap_or_default(),
         };
-        Walk { loader, own: None, closure, requesters, files, failed: HashSet::new(), bytes: 0 }
+        Walk {
+            loader,
+            own: None,
+            closure,
+            requesters,
+            files,
+            failed: HashSet::new(),
+            preloaded: Vec::new(),
+            bytes: 0,
+        }
     }
 
     fn loader(&self) -> &Loader<'a> {
@@ -361,10 +372,22 @@ impl<'l, 'a> Walk<'l, 'a> {
     /// Loads what LD_PRELOAD and its file name, as if the program needed it first.
     fn preload(&mut self) {
         for name in self.loader().preloads().to_vec() {
-            let resolution = self.loader().find_for(&name, &self.chain(0));
+            if self.closure.names.contains_key(&name) {
+                continue;
+            }
+            // In musl nobody asks for it, and the program's search path does not count.
+            let chain = match self.closure.libc {
+                Libc::Glibc => self.chain(0),
+                Libc::Musl => Vec::new(),
+            };
+            let resolution = self.loader().find_for(&name, &chain);
+            let next = self.closure.nodes.len();
             match resolution {
                 Resolution::Found { file, how, .. } => self.take(0, &name, file.path, how),
                 resolution => self.closure.problems.push(Problem::Preload { name, resolution }),
+            }
+            if self.closure.nodes.len() > next {
+                self.preloaded.push(next);
             }
         }
     }
@@ -420,7 +443,10 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     fn add(&mut self, path: PathBuf, how: How, needed_by: Option<usize>, object: Rc<Object>) {
         let index = self.closure.nodes.len();
-        if let Ok(host) = self.loader.locate(&path) {
+        // Neither loader knows the file it was started with again: a link to it is a second one.
+        if index != 0
+            && let Ok(host) = self.loader.locate(&path)
+        {
             self.files.insert(host, index);
         }
         // musl matches by the name that was searched for only.
@@ -438,7 +464,11 @@ impl<'l, 'a> Walk<'l, 'a> {
     fn needs_of(&mut self, index: usize) -> bool {
         let object = Rc::clone(&self.closure.nodes[index].object);
         for name in &object.needed {
-            if self.closure.names.contains_key(name) || self.failed.contains(name) {
+            if self.closure.names.contains_key(name) {
+                continue;
+            }
+            // Only a search path of its own could lead this requester where others found nothing.
+            if self.failed.contains(name) && self.chain(index).iter().all(|one| one.is_plain()) {
                 continue;
             }
             if self.closure.nodes.len() >= MOST_NODES || self.bytes > MOST_BYTES {
@@ -496,6 +526,9 @@ impl<'l, 'a> Walk<'l, 'a> {
         while let Some(index) = next {
             chain.push(&self.requesters[index]);
             last = index;
+            if self.closure.libc == Libc::Musl && self.preloaded.contains(&index) {
+                return chain;
+            }
             next = self.closure.nodes[index].needed_by;
         }
         // What dlopen loads has no requester above it; the program's DT_RPATH counts still.

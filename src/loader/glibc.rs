@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use memchr::memmem;
+
 use super::cache::{Entry, Hwcap};
 use super::conditions::Processor;
 use super::conf;
@@ -39,7 +41,7 @@ pub(super) fn built_in(
     let multiarch = format!("lib/{}", arch.multiarch());
     let names = [multiarch.as_str(), "lib64", "lib"];
     let bytes = loader.and_then(|path| root.read(path, MOST_LOADER_BYTES).ok()).unwrap_or_default();
-    let has = |name: &&&str| contains(&bytes, format!("/usr/{name}/\0").as_bytes());
+    let has = |name: &&&str| memmem::find(&bytes, format!("/usr/{name}/\0").as_bytes()).is_some();
     let found: Vec<PathBuf> = names.iter().filter(has).flat_map(|name| lib(name)).collect();
     let all = || names.iter().flat_map(|name| lib(name)).collect();
     let folders = if found.is_empty() { all() } else { found };
@@ -62,7 +64,7 @@ pub(super) fn built_in(
 /// N of "release version 2.N." in the loader's banner.
 fn minor_version(bytes: &[u8]) -> Option<u32> {
     const BANNER: &[u8] = b"release version 2.";
-    let at = position(bytes, BANNER)? + BANNER.len();
+    let at = memmem::find(bytes, BANNER)? + BANNER.len();
     let digits: Vec<u8> =
         bytes[at..].iter().copied().take(3).take_while(u8::is_ascii_digit).collect();
     std::str::from_utf8(&digits).ok()?.parse().ok()
@@ -82,21 +84,6 @@ fn powerset(names: &[&str]) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// Where `wanted` begins.
-fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    /// Most blocks of this size lack the first byte, and the library's own search sees that fast.
-    const BLOCK: usize = 64;
-    let first = wanted.first()?;
-    let blocks = bytes.chunks(BLOCK).enumerate().filter(|(_, block)| block.contains(first));
-    blocks.map(|(number, block)| (number * BLOCK, block.len())).find_map(|(start, length)| {
-        (start..start + length).find(|&at| bytes[at..].starts_with(wanted))
-    })
-}
-
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    position(bytes, wanted).is_some()
 }
 
 /// Searches for `name`; `None` where nothing takes it.
@@ -159,6 +146,10 @@ fn in_folders(
         }
         if let Some(end) = attempt.folder(folder, name, how) {
             return Some(end);
+        }
+        // As `open_path` does where a file is there and cannot be opened.
+        if attempt.gave_up {
+            return None;
         }
     }
     None

@@ -4,6 +4,7 @@
 //! be opened is taken, whatever machine it is for.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -16,12 +17,22 @@ const BUILT_IN: [&str; 3] = ["/lib", "/usr/local/lib", "/usr/lib"];
 const RESERVED: [&str; 7] = ["c", "pthread", "rt", "m", "dl", "util", "xnet"];
 const MOST_PATH_BYTES: u64 = 64 * 1024;
 
-/// The folders searched at last: the lines of the path file, where there is one.
-pub(super) fn default_folders(root: &Root, arch: Arch) -> Vec<PathBuf> {
-    let file = PathBuf::from(format!("/etc/ld-musl-{}.path", arch_name(arch)));
+/// The folders searched at last: the lines of the path file, where there is one. It lies in the
+/// `etc` beside the folder of the loader; one that cannot be read leaves no folder at all.
+pub(super) fn default_folders(
+    root: &Root,
+    arch: Arch,
+    loader: Option<&Path>,
+    working_folder: Option<&Path>,
+) -> Vec<PathBuf> {
+    let prefix = loader.and_then(|path| path.parent()?.parent()).unwrap_or(Path::new("/"));
+    let file = prefix.join(format!("etc/ld-musl-{}.path", arch_name(arch)));
     match root.read(&file, MOST_PATH_BYTES) {
-        Ok(bytes) => parts(OsStr::from_bytes(&bytes), None),
-        Err(_) => BUILT_IN.map(PathBuf::from).to_vec(),
+        Ok(bytes) => parts(OsStr::from_bytes(&bytes), working_folder),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            BUILT_IN.map(PathBuf::from).to_vec()
+        }
+        Err(_) => Vec::new(),
     }
 }
 
@@ -79,6 +90,12 @@ pub(super) fn find(
         }
     }
     None
+}
+
+/// Whether the search ends where a file cannot be opened for this reason (`path_open`).
+pub(super) fn ends_search(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound, PermissionDenied};
+    !matches!(error.kind(), NotFound | NotADirectory | PermissionDenied | InvalidFilename)
 }
 
 fn is_reserved(name: &OsStr) -> bool {

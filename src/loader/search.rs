@@ -87,7 +87,7 @@ impl Requester {
     }
 
     /// Whether it has no search path of its own.
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         self.rpath.is_none() && self.runpath.is_none() && !self.skips_default_folders
     }
 
@@ -215,7 +215,10 @@ impl<'a> Loader<'a> {
                 let built_in = glibc::built_in(root, arch, path, &conditions.processor);
                 (built_in.folders, built_in.subfolders, cache)
             }
-            Libc::Musl => (musl::default_folders(root, arch), Vec::new(), None),
+            Libc::Musl => {
+                let folder = conditions.working_folder.as_deref();
+                (musl::default_folders(root, arch, path, folder), Vec::new(), None)
+            }
         };
         Loader {
             root,
@@ -428,13 +431,17 @@ fn load_cache(root: &Root, arch: Arch, notes: &mut Vec<String>) -> Option<Cache>
 pub(super) struct Attempt<'l, 'a> {
     pub loader: &'l Loader<'a>,
     pub notes: Vec<String>,
+    /// Whether the last file could not be opened for a reason at which glibc leaves the rest of a
+    /// search path out.
+    pub gave_up: bool,
     searched: Vec<PathBuf>,
     wrong: Vec<Candidate>,
 }
 
 impl<'l, 'a> Attempt<'l, 'a> {
     fn new(loader: &'l Loader<'a>) -> Attempt<'l, 'a> {
-        Attempt { loader, notes: Vec::new(), searched: Vec::new(), wrong: Vec::new() }
+        let (searched, wrong) = (Vec::new(), Vec::new());
+        Attempt { loader, notes: Vec::new(), gave_up: false, searched, wrong }
     }
 
     /// Tries `name` in a folder. `None` means that the search goes on.
@@ -448,11 +455,17 @@ impl<'l, 'a> Attempt<'l, 'a> {
     /// Tries one path. `None` means that the search goes on.
     pub fn file(&mut self, path: &Path, how: How) -> Option<Resolution> {
         let broken = |reason: String| Some(Resolution::Broken { path: path.to_owned(), reason });
+        self.gave_up = false;
         let file = match self.loader.root.open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::Other => return broken(error.to_string()),
+            Err(error) if self.loader.libc == Libc::Musl && musl::ends_search(&error) => {
+                return broken(error.to_string());
+            }
             Err(error) => {
-                if error.kind() == io::ErrorKind::PermissionDenied {
+                use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+                self.gave_up = !matches!(error.kind(), NotFound | NotADirectory | PermissionDenied);
+                if self.gave_up || error.kind() == PermissionDenied {
                     self.notes.push(format!("{} cannot be opened: {error}", path.display()));
                 }
                 return None;

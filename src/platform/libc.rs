@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
 use serde::Serialize;
 
 use super::userland::{Family, Userland};
@@ -152,19 +153,7 @@ fn musl_version_in(bytes: &[u8]) -> Option<String> {
 
 /// What follows each occurrence of `mark`, which is not empty.
 fn after<'a>(bytes: &'a [u8], mark: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        loop {
-            // First the first byte alone: comparing all of `mark` at every byte of a library
-            // takes ten times as long.
-            let at = rest.iter().position(|byte| Some(byte) == mark.first())?;
-            let here = &rest[at..];
-            rest = &here[1..];
-            if let Some(behind) = here.strip_prefix(mark) {
-                return Some(behind);
-            }
-        }
-    })
+    memmem::find_iter(bytes, mark).filter_map(|at| bytes.get(at + mark.len()..))
 }
 
 /// The dotted number at the start of `text`, if it has at least `fewest` parts.

@@ -558,14 +558,10 @@ fn version_in_program(root: &Root, path: &Path, series: &str) -> Option<PythonVe
 
 /// Texts `SERIES.N…` of at most 16 bytes that stand between two zero bytes.
 fn version_texts<'a>(bytes: &'a [u8], series: &str) -> impl Iterator<Item = &'a str> {
-    let start = format!("\0{series}.").into_bytes();
-    let first = series.as_bytes().first().copied().unwrap_or_default();
-    (1..bytes.len()).filter(move |&at| bytes.get(at) == Some(&first)).filter_map(move |at| {
-        let here = bytes.get(at - 1..)?;
-        if !here.starts_with(&start) {
-            return None;
-        }
-        let text = here.get(1..)?;
+    let start = format!("\0{series}.");
+    let found: Vec<usize> = memchr::memmem::find_iter(bytes, start.as_bytes()).collect();
+    found.into_iter().filter_map(move |at| {
+        let text = bytes.get(at + 1..)?;
         let end = text.iter().take(17).position(|&byte| byte == 0)?;
         let text = std::str::from_utf8(text.get(..end)?).ok()?;
         let rest = text.get(start.len() - 1..)?;

@@ -9,6 +9,9 @@ use crate::platform::Root;
 /// The longest header taken; the largest seen in practice is 60 KiB.
 pub const LONGEST_HEADER: usize = 1 << 20;
 
+/// The fields that are taken, as [`Metadata::parse`] compares them.
+const FIELDS: [&str; 5] = ["name", "version", "requires-python", "requires-dist", "provides-extra"];
+
 /// What is asked of a distribution's metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
@@ -30,7 +33,7 @@ impl Metadata {
     pub fn parse(bytes: &[u8]) -> Metadata {
         let mut metadata = Metadata::default();
         let text = String::from_utf8_lossy(header(bytes));
-        let mut field: Option<(String, String)> = None;
+        let mut field: Option<(&str, String)> = None;
         for line in text.lines() {
             if line.starts_with([' ', '\t']) {
                 if let Some((_, value)) = &mut field {
@@ -40,14 +43,15 @@ impl Metadata {
                 continue;
             }
             if let Some((key, value)) = field.take() {
-                metadata.set(&key, value);
+                metadata.set(key, value);
             }
-            field = line
-                .split_once(':')
-                .map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()));
+            field = line.split_once(':').and_then(|(key, value)| {
+                let known = FIELDS.iter().find(|field| field.eq_ignore_ascii_case(key))?;
+                Some((*known, value.trim().to_owned()))
+            });
         }
         if let Some((key, value)) = field {
-            metadata.set(&key, value);
+            metadata.set(key, value);
         }
         metadata
     }
@@ -56,12 +60,17 @@ impl Metadata {
     pub fn read(root: &Root, path: &Path) -> io::Result<Metadata> {
         let file = root.open(path)?;
         let mut file = file.reader();
-        let mut bytes = Vec::new();
         let mut block = [0; 8192];
+        let mut bytes = Vec::new();
         loop {
             let count = file.read(&mut block)?;
+            let read = block.get(..count).unwrap_or_default();
+            // Most headers are shorter than a block: nothing is set aside for them.
+            if bytes.is_empty() && end_of_header(read).is_some() {
+                return Ok(Metadata::parse(read));
+            }
             let known = bytes.len().saturating_sub(3);
-            bytes.extend_from_slice(block.get(..count).unwrap_or_default());
+            bytes.extend_from_slice(read);
             if count == 0 || end_of_header(bytes.get(known..).unwrap_or_default()).is_some() {
                 return Ok(Metadata::parse(&bytes));
             }
@@ -92,15 +101,9 @@ fn header(bytes: &[u8]) -> &[u8] {
 
 /// Where the first empty line begins. A header that starts with one is empty.
 fn end_of_header(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    while let Some(step) = bytes.get(from..)?.iter().position(|&byte| byte == b'\n') {
-        let next = from + step + 1;
-        match bytes.get(next..)? {
-            [b'\n', ..] | [b'\r', b'\n', ..] => return Some(next),
-            _ => from = next,
-        }
-    }
-    None
+    memchr::memchr_iter(b'\n', bytes)
+        .map(|at| at + 1)
+        .find(|&next| matches!(bytes.get(next..), Some([b'\n', ..] | [b'\r', b'\n', ..])))
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ pub fn normalize(name: &str) -> String {
     let mut in_run = false;
     for letter in name.chars() {
         let separator = matches!(letter, '-' | '_' | '.');
-        if !separator {
+        if letter.is_ascii() && !separator {
+            out.push(letter.to_ascii_lowercase());
+        } else if !separator {
             out.extend(letter.to_lowercase());
         } else if !in_run {
             out.push('-');

@@ -63,8 +63,11 @@ fn checks(request: &Request, arch: Arch) -> Vec<Check> {
     if let Some(command) = &request.command {
         checks.push(command::check(request, command, &loader).looked_at(root));
     }
-    if let Some(command) = request.command.as_ref().or(request.workload.as_ref()) {
-        checks.extend(module::of_command(request, command).map(|check| check.looked_at(root)));
+    let certain = request.command.as_ref().or(request.workload.as_ref());
+    let usual = request.usual_command.as_ref().map(|command| (command, Status::Warn));
+    if let Some((command, failed)) = certain.map(|command| (command, Status::Fail)).or(usual) {
+        let check = module::of_command(request, command, failed);
+        checks.extend(check.map(|check| check.looked_at(root)));
     }
     checks
 }

@@ -20,7 +20,7 @@ struct Asked {
 }
 
 /// Checks the module that a command runs; `None` for any other command.
-pub fn of_command(request: &Request, command: &[OsString]) -> Option<Check> {
+pub fn of_command(request: &Request, command: &[OsString], failed: Status) -> Option<Check> {
     let program = command.first()?.to_str()?;
     let name = Path::new(program).file_name()?.to_str()?;
     if !name.starts_with("python") && !name.starts_with("pypy") {
@@ -29,7 +29,7 @@ pub fn of_command(request: &Request, command: &[OsString]) -> Option<Check> {
     let asked = asked(command.get(1..)?)?;
     // Where there is no interpreter, that is said elsewhere.
     let python = super::python::find(request, Some(program)).ok()?;
-    Some(check(request, &python, &asked, Status::Fail))
+    Some(check(request, &python, &asked, failed))
 }
 
 /// Checks a module that a profile names.

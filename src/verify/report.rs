@@ -167,9 +167,11 @@ impl Report {
     /// `verbose` lists it all the same, with every path that was looked at.
     pub fn text(&self, verbose: bool) -> String {
         let mut out = String::new();
-        for group in self.groups() {
+        let mut groups = self.groups();
+        let worst = |checks: &[&Check]| checks.iter().map(|check| check.status.severity()).max();
+        groups.sort_by_key(|(_, checks)| std::cmp::Reverse(worst(checks)));
+        for (group, checks) in groups {
             let _ = writeln!(out, "{}", group.title());
-            let checks: Vec<&Check> = self.checks.iter().filter(|c| c.group() == group).collect();
             let fine = checks.iter().filter(|check| check.status == Status::Pass).count();
             let brief = !verbose && fine > LONGEST_LIST;
             for status in Status::WORST_FIRST {
@@ -195,15 +197,17 @@ impl Report {
         out
     }
 
-    /// The groups that have checks, those with the worst problems first.
-    fn groups(&self) -> Vec<Group> {
-        let worst = |group: Group| {
-            let checks = self.checks.iter().filter(|check| check.group() == group);
-            checks.map(|check| check.status.severity()).max()
-        };
-        let mut groups: Vec<Group> =
-            Group::ALL.into_iter().filter(|group| worst(*group).is_some()).collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(worst(*group)));
+    /// The groups that have checks, and these in their order.
+    fn groups(&self) -> Vec<(Group, Vec<&Check>)> {
+        let mut groups: Vec<(Group, Vec<&Check>)> =
+            Group::ALL.into_iter().map(|group| (group, Vec::new())).collect();
+        for check in &self.checks {
+            let of = check.group();
+            if let Some((_, checks)) = groups.iter_mut().find(|(group, _)| *group == of) {
+                checks.push(check);
+            }
+        }
+        groups.retain(|(_, checks)| !checks.is_empty());
         groups
     }
 
@@ -218,11 +222,7 @@ impl Report {
             self.count(Status::Fail),
             self.count(Status::Skip)
         );
-        for group in Group::ALL {
-            let checks: Vec<&Check> = self.checks.iter().filter(|c| c.group() == group).collect();
-            if checks.is_empty() {
-                continue;
-            }
+        for (group, checks) in self.groups() {
             let count = |status| checks.iter().filter(|check| check.status == status).count();
             let _ = writeln!(
                 out,

@@ -38,6 +38,9 @@ pub struct Request {
     /// The command of a start, which is going to be tried anyway: only the module of a
     /// `python -m` is looked for.
     pub workload: Option<Vec<OsString>>,
+    /// What a start without a command would run. Another one may be given, so that a module which
+    /// cannot be run is a warning.
+    pub usual_command: Option<Vec<OsString>>,
     /// The environment it would start in.
     pub surroundings: Surroundings,
     /// The processor it would run on; this machine's where none is named.
@@ -177,6 +180,7 @@ impl Request {
             python: None,
             command: None,
             workload: None,
+            usual_command: None,
             surroundings: Surroundings::of(environment),
             processor: None,
             page_size: None,

@@ -18,6 +18,7 @@
 
 pub mod child;
 pub mod control_group;
+pub mod dynamic_loader;
 pub mod endpoint;
 pub mod filter;
 pub mod folder;
