@@ -1,7 +1,7 @@
 //! The library behind `mak-init`, the first process of a container.
 //!
 //! Dependencies point downwards only:
-//! `cli → {death, init, verify, health} → {loader, python, directories} → {elf, platform} → config`.
+//! `cli → {death, init, verify, health, deps} → {loader, python, directories} → {elf, platform} → config`.
 //! The whole picture is in `docs/architecture.md`.
 
 #[cfg(feature = "mak")]
@@ -9,6 +9,8 @@ pub mod build;
 pub mod cli;
 pub mod config;
 pub mod death;
+#[cfg(feature = "mak")]
+pub mod deps;
 pub mod directories;
 pub mod elf;
 #[cfg(feature = "mak")]

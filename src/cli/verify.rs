@@ -197,6 +197,7 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
         interpreter: None,
         requires: None,
         requirements: Vec::new(),
+        optional: Vec::new(),
         files: Vec::new(),
         modules: Vec::new(),
         loads: Vec::new(),

@@ -21,17 +21,23 @@ pub enum Group {
     Files,
     /// The command that is to be run.
     Command,
+    /// The system's packages and tools (`mak deps`).
+    Packages,
+    /// The container engine of a build host (`mak deps`).
+    Engine,
 }
 
 impl Group {
     /// All of them, in their order.
-    pub const ALL: [Group; 6] = [
+    pub const ALL: [Group; 8] = [
         Group::Platform,
         Group::Libraries,
         Group::Python,
         Group::Distributions,
         Group::Files,
         Group::Command,
+        Group::Packages,
+        Group::Engine,
     ];
 
     /// As a heading.
@@ -43,6 +49,8 @@ impl Group {
             Group::Distributions => "Distributions",
             Group::Files => "Installed files",
             Group::Command => "Command",
+            Group::Packages => "Packages and tools",
+            Group::Engine => "Container engine",
         }
     }
 }
@@ -521,6 +529,174 @@ pub const PAGES: &[Page] = &[
         "it ends before its first line with \"error while loading shared libraries\"",
         "install what is named",
     ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.manager",
+        Group::Packages,
+        "a package manager that is known, and its database in a finished state",
+        "nothing can be installed, or the next command of the manager stops at what an interrupted one has left",
+        "finish what was interrupted: `mak deps --install` does it first",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.missing",
+        Group::Packages,
+        "packages of `[[package]]` that bring no library and no command, in the package database",
+        "what is built or run with them does not find them",
+        "install them: the check has the command",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.rights",
+        Group::Packages,
+        "the right to install packages",
+        "the package manager refuses",
+        "run as root, or allow `--sudo`",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.lock",
+        Group::Packages,
+        "a package lock that nobody else has, within `--lock-timeout`",
+        "two package managers at once are refused",
+        "let the process that is named finish; exit code 75",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.install",
+        Group::Packages,
+        "that the package manager's command works",
+        "what it should have brought is missing",
+        "what it printed is the evidence; where the reason passes the exit code is 75",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "package.interrupted",
+        Group::Packages,
+        "an installation that runs to its end",
+        "what comes behind it is missing",
+        "run the same command again: it goes on with what is missing",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "tool.missing",
+        Group::Packages,
+        "a command of `[[package]]` in PATH",
+        "what is built with it fails at its first call",
+        "install the package: the check has the command",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "tool.version",
+        Group::Packages,
+        "the version that a command prints against `version`",
+        "an older tool lacks what is used of it",
+        "install a newer one",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "download.missing",
+        Group::Libraries,
+        "a program with `[[binary.download]]` at its destination",
+        "it cannot be started",
+        "`mak deps --install` fetches it",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "download.platform",
+        Group::Libraries,
+        "a `[[binary.download]]` for this platform",
+        "it cannot be fetched here",
+        "add one to the profile",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "download.failed",
+        Group::Libraries,
+        "that a download comes whole, with its sha256 and for this machine",
+        "nothing is put in place of what was there",
+        "correct the profile's URL or hash; where the server is at fault, run it again",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "dist.managed",
+        Group::Distributions,
+        "an interpreter that pip may install into (PEP 668)",
+        "pip and uv refuse, since the distribution's own tools would break",
+        "make a virtual environment and run `mak` in it",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "dist.install",
+        Group::Distributions,
+        "that pip or uv install what is missing",
+        "what it should have brought is missing",
+        "what it printed is the evidence",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "dist.wheel",
+        Group::Distributions,
+        "a wheel for this platform and Python",
+        "it is built from source, which needs compilers and headers",
+        "install the packages that are named",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.reachable",
+        Group::Engine,
+        "a container engine that answers on its socket",
+        "no image can be built or run here",
+        "start it, or name its socket with DOCKER_HOST",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.platform",
+        Group::Engine,
+        "the engine's machine against this one",
+        "images are built for, and run on, another platform than expected",
+        "name the platform with `--platform`",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.memory",
+        Group::Engine,
+        "the engine's memory against `[engine]`",
+        "builds are killed for want of memory",
+        "give its virtual machine more",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.buildkit",
+        Group::Engine,
+        "BuildKit as the default builder",
+        "`RUN --mount` and builds for several platforms fail",
+        "use an engine from version 23 on",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.buildx",
+        Group::Engine,
+        "the buildx plugin of the client",
+        "no image can be built for several platforms",
+        "install docker-buildx",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.emulator",
+        Group::Engine,
+        "a registered emulator for each platform of `[engine]`, with the flag F",
+        "containers of that platform end with \"exec format error\"",
+        "install qemu-user-static, or register handlers with F",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "engine.run",
+        Group::Engine,
+        "that the engine runs an image of one file, our own binary; nothing is pulled",
+        "no container runs here",
+        "look at the engine's own log",
+    ),
 ];
 
 /// The page of an identifier.
@@ -583,6 +759,7 @@ mod tests {
     use std::path::Path;
 
     /// `UPDATE_DOCS=1 cargo test` writes the page that this test then expects.
+    #[cfg(feature = "mak")]
     #[test]
     fn the_page_in_the_repository_is_the_one_the_catalogue_makes() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/checks.md");
@@ -633,7 +810,10 @@ mod tests {
     #[test]
     fn the_code_uses_what_the_catalogue_holds_and_nothing_else() {
         let known: BTreeSet<String> = PAGES.iter().map(|page| page.id.to_owned()).collect();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verify");
-        assert_eq!(used(&folder), known);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let folders = if cfg!(feature = "mak") { &["verify", "deps"][..] } else { &["verify"][..] };
+        let used: BTreeSet<String> =
+            folders.iter().flat_map(|folder| used(&source.join(folder))).collect();
+        assert_eq!(used, known);
     }
 }

@@ -189,6 +189,24 @@ impl<'t> Section<'t> {
         tables
     }
 
+    /// A key that is known and that nobody here reads.
+    #[cfg(not(feature = "mak"))]
+    pub fn skip(&mut self, key: &str) {
+        self.take(key);
+    }
+
+    /// Every remaining key with its list of strings; for tables whose keys are the user's.
+    #[cfg(feature = "mak")]
+    pub fn all_lists(mut self, document: &mut Document) -> Vec<(String, Vec<String>)> {
+        let keys: Vec<String> = self.entries.keys().map(|key| key.get_ref().to_string()).collect();
+        keys.into_iter()
+            .filter_map(|key| {
+                let list = self.strings(document, &key)?;
+                Some((key, list.into_iter().map(|word| word.value).collect()))
+            })
+            .collect()
+    }
+
     /// Every remaining key with its string; for tables whose keys are the user's.
     pub fn all_strings(mut self, document: &mut Document) -> Vec<(Placed<String>, String)> {
         let keys: Vec<(usize, String)> =

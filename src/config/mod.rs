@@ -3,13 +3,15 @@
 //!
 //! `setting` is the one table of settings, `workload` what its last part holds; `check` is what
 //! health looks at; `document` reads TOML with every error placed; `profile` is the data a profile
-//! holds; `resolve` lays the layers over each other.
+//! holds, `package` its part for build hosts; `resolve` lays the layers over each other.
 
 pub mod catalogue;
 pub mod check;
 pub mod demand;
 pub mod document;
 pub mod env_file;
+#[cfg(feature = "mak")]
+pub mod package;
 pub mod profile;
 pub mod resolve;
 pub mod setting;

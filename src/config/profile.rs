@@ -81,6 +81,9 @@ pub struct BinaryEntry {
     pub purpose: Option<String>,
     /// What to do where it is missing.
     pub remedy: Option<String>,
+    /// Where it is fetched from, and where to (`mak deps`).
+    #[cfg(feature = "mak")]
+    pub download: Option<super::package::Download>,
 }
 
 /// The Python that has to be there.
@@ -92,6 +95,11 @@ pub struct PythonEntry {
     pub requires: Option<String>,
     /// PEP 508 requirements.
     pub requirements: Vec<String>,
+    /// PEP 508 requirements whose absence is tolerated.
+    pub optional: Vec<String>,
+    /// Further requirements by the name of an extra (`mak deps --extras`).
+    #[cfg(feature = "mak")]
+    pub extras: Vec<(String, Vec<String>)>,
     /// Modules that `python -m` must be able to run.
     pub modules: Vec<String>,
     /// Libraries that distributions load by ctypes.
@@ -143,6 +151,12 @@ pub struct Profile {
     pub severities: Vec<(String, Severity)>,
     /// What health looks at.
     pub checks: Vec<CheckEntry>,
+    /// What package managers install (`mak deps`).
+    #[cfg(feature = "mak")]
+    pub packages: Vec<super::package::PackageEntry>,
+    /// The container engine of a build host (`mak deps`).
+    #[cfg(feature = "mak")]
+    pub engine: Option<super::package::EngineEntry>,
     /// Settings: row of the table, word, line.
     pub settings: Vec<(usize, String, usize)>,
 }
@@ -194,6 +208,13 @@ impl Profile {
             None => Vec::new(),
         };
         let checks = read_checks(doc, &mut top);
+        // What only build hosts need is nothing that a running container reads.
+        #[cfg(not(feature = "mak"))]
+        ["package", "engine"].into_iter().for_each(|key| top.skip(key));
+        #[cfg(feature = "mak")]
+        let packages = super::package::read_packages(doc, &mut top);
+        #[cfg(feature = "mak")]
+        let engine = top.table(doc, "engine").map(|t| super::package::read_engine(doc, t));
         let settings = read_settings(doc, &mut top, &["profile"]);
         top.finish(doc);
         let problems = document.finish();
@@ -214,6 +235,10 @@ impl Profile {
             python,
             severities,
             checks,
+            #[cfg(feature = "mak")]
+            packages,
+            #[cfg(feature = "mak")]
+            engine,
             settings,
         })
     }
@@ -344,8 +369,19 @@ fn read_binary(doc: &mut Document, mut table: Section) -> BinaryEntry {
     let severities = read_severities(doc, &mut table);
     let purpose = table.string(doc, "purpose").map(|text| text.value);
     let remedy = table.string(doc, "remedy").map(|text| text.value);
+    #[cfg(not(feature = "mak"))]
+    ["download", "destination"].into_iter().for_each(|key| table.skip(key));
+    #[cfg(feature = "mak")]
+    let download = super::package::read_download(doc, &mut table);
     table.finish(doc);
-    BinaryEntry { name, severities, purpose, remedy }
+    BinaryEntry {
+        name,
+        severities,
+        purpose,
+        remedy,
+        #[cfg(feature = "mak")]
+        download,
+    }
 }
 
 fn read_python(doc: &mut Document, mut table: Section) -> PythonEntry {
@@ -355,6 +391,14 @@ fn read_python(doc: &mut Document, mut table: Section) -> PythonEntry {
         .strings(doc, "requirements")
         .map(|list| list.into_iter().map(|text| text.value).collect())
         .unwrap_or_default();
+    let optional = table
+        .strings(doc, "optional")
+        .map(|list| list.into_iter().map(|text| text.value).collect())
+        .unwrap_or_default();
+    #[cfg(not(feature = "mak"))]
+    table.skip("extras");
+    #[cfg(feature = "mak")]
+    let extras = table.table(doc, "extras").map(|t| t.all_lists(doc)).unwrap_or_default();
     let modules = table
         .strings(doc, "modules")
         .map(|list| list.into_iter().map(|text| text.value).collect())
@@ -362,7 +406,17 @@ fn read_python(doc: &mut Document, mut table: Section) -> PythonEntry {
     let loads = table.tables(doc, "loads").into_iter().map(|t| read_load(doc, t)).collect();
     let severities = read_severities(doc, &mut table);
     table.finish(doc);
-    PythonEntry { interpreter, requires, requirements, modules, loads, severities }
+    PythonEntry {
+        interpreter,
+        requires,
+        requirements,
+        optional,
+        #[cfg(feature = "mak")]
+        extras,
+        modules,
+        loads,
+        severities,
+    }
 }
 
 fn read_load(doc: &mut Document, mut table: Section) -> LoadEntry {
@@ -389,7 +443,7 @@ fn read_severity_of_checks(doc: &mut Document, table: Section) -> Vec<(String, S
     read
 }
 
-fn severity(word: &str) -> Option<Severity> {
+pub(super) fn severity(word: &str) -> Option<Severity> {
     match word {
         "required" => Some(Severity::Required),
         "optional" => Some(Severity::Optional),

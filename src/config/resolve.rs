@@ -325,7 +325,8 @@ fn active_profile(request: &Request, file: Option<&File>) -> Result<Option<Profi
     }
 }
 
-fn load_profile(name: &str) -> Result<Profile, ConfigError> {
+/// The profile of this name: in `/etc/mak-init/`, else built in; with a slash it is a path.
+pub fn load_profile(name: &str) -> Result<Profile, ConfigError> {
     if name.contains('/') {
         let path = Path::new(name);
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

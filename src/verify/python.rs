@@ -59,6 +59,12 @@ pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Ch
     let findings = outcome.findings.iter().chain(&constrained);
     checks.extend(findings.map(|finding| judged(finding, failed)));
     checks.extend(satisfied(&lists.wanted, &outcome));
+    let optional = profile_list(&python.optional, Status::Warn, &mut checks);
+    if !optional.is_empty() {
+        let outcome = closure::check(&installed, &found.version, &environment, &optional, depth);
+        checks.extend(outcome.findings.iter().map(|finding| judged(finding, Status::Warn)));
+        checks.extend(satisfied(&optional, &outcome));
+    }
     // One look through the metadata answers all of them.
     if let Some(check) = checks.get_mut(first) {
         *check = std::mem::replace(check, Check::new("", failed, "", "")).looked_at(root);
@@ -69,7 +75,7 @@ pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Ch
             checks.push(library::check(loader, library, request.full).looked_at(root));
         }
     }
-    if request.full {
+    if request.full && !request.leave_files {
         let files = Files::new(root, &found, loader, failed);
         for (index, distribution) in outcome.reached.iter().enumerate() {
             checks.extend(files.check(distribution, request.hashes.then_some(index)));
@@ -82,7 +88,7 @@ pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Ch
 }
 
 /// The interpreter that would run: one that is named, or the first of PATH.
-pub(super) fn find(
+pub(crate) fn find(
     request: &Request,
     named: Option<&str>,
 ) -> Result<Interpreter, interpreter::PythonError> {
@@ -168,31 +174,20 @@ fn machine(found: &Interpreter, loader: &Loader, failed: Status) -> Check {
 
 /// What is asked for.
 #[derive(Default)]
-struct Lists {
-    wanted: Vec<Wanted>,
-    constraints: Vec<Wanted>,
+pub(crate) struct Lists {
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) constraints: Vec<Wanted>,
 }
 
 /// The requirements of the profile and of the files; what cannot be read becomes a check.
-fn wanted(
+pub(crate) fn wanted(
     python: &PythonCheck,
     found: &Interpreter,
     failed: Status,
     checks: &mut Vec<Check>,
 ) -> Lists {
-    let mut lists = Lists::default();
-    for text in &python.requirements {
-        match Requirement::parse(text) {
-            Ok(requirement) => {
-                let required_by = "the profile".to_owned();
-                lists.wanted.push(Wanted { requirement, required_by });
-            }
-            Err(error) => {
-                let message = format!("not a requirement (PEP 508): {error}");
-                checks.push(Check::new("requirement.invalid", failed, text.clone(), message));
-            }
-        }
-    }
+    let mut lists =
+        Lists { wanted: profile_list(&python.requirements, failed, checks), ..Lists::default() };
     let with_place = |(requirement, place): (Requirement, Place)| Wanted {
         requirement,
         required_by: place.to_string(),
@@ -215,6 +210,27 @@ fn wanted(
         lists.constraints.extend(list.constraints.into_iter().map(with_place));
     }
     lists
+}
+
+/// A list of the profile; what cannot be read becomes a check.
+pub(crate) fn profile_list(
+    list: &[String],
+    failed: Status,
+    checks: &mut Vec<Check>,
+) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for text in list {
+        match Requirement::parse(text) {
+            Ok(requirement) => {
+                wanted.push(Wanted { requirement, required_by: "the profile".to_owned() });
+            }
+            Err(error) => {
+                let message = format!("not a requirement (PEP 508): {error}");
+                checks.push(Check::new("requirement.invalid", failed, text.clone(), message));
+            }
+        }
+    }
+    wanted
 }
 
 /// A requirements file, or a project. It is on this machine, whatever the root is.

@@ -17,6 +17,8 @@ pub struct Request {
     pub root: Root,
     /// Everything, or only what every start can afford.
     pub full: bool,
+    /// Not the files that distributions brought along, even in the full form.
+    pub leave_files: bool,
     /// Also the contents of installed files, by their hashes.
     pub hashes: bool,
     /// Severities of single checks, by identifier; stronger than those of the parts.
@@ -109,6 +111,8 @@ pub struct PythonCheck {
     pub requires: Option<String>,
     /// PEP 508 requirements.
     pub requirements: Vec<String>,
+    /// PEP 508 requirements whose absence is tolerated.
+    pub optional: Vec<String>,
     /// Files of requirements, on this machine, not in the root; `pyproject.toml` may have extras
     /// behind it, in brackets.
     pub files: Vec<PathBuf>,
@@ -170,6 +174,7 @@ impl Request {
         Request {
             root: Root::host(),
             full: false,
+            leave_files: false,
             hashes: false,
             severities: Vec::new(),
             libraries: Vec::new(),
@@ -221,6 +226,7 @@ impl Request {
                     interpreter: entry.interpreter.clone(),
                     requires: entry.requires.clone(),
                     requirements: entry.requirements.clone(),
+                    optional: entry.optional.clone(),
                     files: Vec::new(),
                     modules: entry.modules.clone(),
                     loads: entry.loads.iter().filter_map(|load| load_check(load, full)).collect(),

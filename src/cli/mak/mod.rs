@@ -3,6 +3,7 @@
 //! with its table of options; `words` reads what was typed, `help` says the tables back.
 
 pub mod build;
+pub mod deps;
 pub mod help;
 pub mod words;
 
@@ -56,13 +57,22 @@ pub struct Opt {
 }
 
 /// All of them.
-pub const SUBCOMMANDS: &[Subcommand] = &[Subcommand {
-    name: "build",
-    operands: "",
-    help: "Builds images for their platforms, looks into them, and only then pushes them",
-    options: build::OPTIONS,
-    main: build::main,
-}];
+pub const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand {
+        name: "build",
+        operands: "",
+        help: "Builds images for their platforms, looks into them, and only then pushes them",
+        options: build::OPTIONS,
+        main: build::main,
+    },
+    Subcommand {
+        name: "deps",
+        operands: "",
+        help: "What a profile needs, against this machine; --install puts it right",
+        options: deps::OPTIONS,
+        main: deps::main,
+    },
+];
 
 /// Runs what was asked for; the result is the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
