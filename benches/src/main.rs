@@ -110,7 +110,7 @@ fn measure(asked: &Asked) -> Result<bool, String> {
     let mut figures: Vec<Figure> = Vec::new();
     if wanted("start-up") {
         eprintln!("start-up: {} rounds", asked.effort.starts);
-        figures.push(start_up::measure(&programs, asked.effort.starts)?);
+        figures.extend(start_up::measure(&programs, asked.effort.starts)?);
     }
     if wanted("memory") {
         eprintln!("memory: {} times", asked.effort.looks);

@@ -26,7 +26,7 @@ pub fn text(programs: &Programs, figures: &[Figure]) -> String {
         text.push('\n');
     }
     text.push_str("\n| figure of mak-init | is | must | aim |\n|---|---:|---|---|\n");
-    for figure in figures {
+    for figure in figures.iter().filter(|figure| !figure.bounds.is_empty()) {
         let bound = |aims: bool| {
             let found = figure.bounds.iter().find(|bound| bound.is_aim == aims);
             found.zip(figure.ours()).map_or("–".to_owned(), |(bound, ours)| {

@@ -113,9 +113,9 @@ pub fn read(arguments: impl Iterator<Item = OsString>) -> Result<Words, String> 
 
 /// `--timeout` of a workload is a setting; of a probe it is not.
 fn take_time_limit(words: &mut Words) -> Result<(), String> {
-    let row = by_key("time_limit").unwrap_or_default();
     for (flag, value) in &words.options {
         if *flag == "timeout" {
+            let row = by_key("time_limit").unwrap_or_default();
             words.settings.push((row, text(flag, value.clone())?));
         }
     }

@@ -110,7 +110,8 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
             })?;
         }
     }
-    for (row, setting) in SETTINGS.iter().enumerate() {
+    let any = !request.flags.is_empty();
+    for (row, setting) in SETTINGS.iter().enumerate().take(if any { SETTINGS.len() } else { 0 }) {
         let Some(word) = typed(request, row) else { continue };
         let flag = setting.flag;
         effective

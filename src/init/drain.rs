@@ -39,7 +39,9 @@ fn has_children() -> bool {
 }
 
 /// Our children, as the kernel lists them (`man 5 proc_pid_task`, children: numbers, each with a
-/// space behind it); none where there is no /proc.
+/// space behind it); none where there is no /proc. Its room on the stack is not needed where there
+/// are no children.
+#[inline(never)]
 fn children(each: impl FnMut(Pid)) {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let Ok(list) = open("/proc/thread-self/children", flags, Mode::empty()) else { return };

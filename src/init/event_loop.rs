@@ -18,10 +18,10 @@ use super::hygiene::close_all_but;
 use super::mask::{Inherited, Mask};
 use super::memory::{give_back, let_go};
 use super::pid::{Pid, is_init};
-use super::reap::{Change, Ended, next_change};
+use super::reap::{Ended, Reaped, Turn, reap_next, turn_of};
 use super::receive::{Arrival, Signals};
 use super::restart::{Restarts, Verdict};
-use super::spawn::{Program, spawn};
+use super::spawn::{Program, exit_now, spawn};
 use super::stage::{Action, Event, Stage, next};
 use super::terminal::Terminal;
 use super::zombies;
@@ -35,6 +35,12 @@ const UNKILLABLE: Duration = Duration::from_secs(1);
 /// most.
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LONGEST_RETRY: Duration = Duration::from_millis(500);
+
+/// So many children that have ended since they were last looked for are a burst.
+const BURST: u32 = 4;
+/// How long the children of a burst are left to end before they are looked for again. At every
+/// look the kernel goes through all that live, and holds up those that end.
+const REST: Duration = Duration::from_millis(2);
 
 /// The exit code of a workload that ran longer than it may, as of timeout(1).
 const OUT_OF_TIME: u8 = 124;
@@ -127,6 +133,10 @@ struct Loop<'a> {
     /// The workload is suspended: it would not see a signal that asks it to end.
     suspended: bool,
     woken: bool,
+    /// SIGCHLD has come, and nobody has been reaped since.
+    child_news: bool,
+    /// Until when SIGCHLD is not listened to.
+    rest: Option<Moment>,
     /// The workload that has been reaped: its group may still have members.
     leader: Option<Pid>,
     /// There is no workload to run at all.
@@ -156,9 +166,9 @@ struct Loop<'a> {
     explainer: Option<Explainer>,
 }
 
-/// Starts the workload and stays until it and everything else has ended; the result is the
-/// exit code.
-pub fn run(run: Run) -> u8 {
+/// Starts the workload, stays until it and everything else has ended, and ends this process with
+/// its code. What is still open then is the kernel's to close.
+pub fn run(run: Run) -> ! {
     let now = Moment::now();
     let term = Arrival { signal: Signal::TERM, sender: 0, value: None };
     let mut state = Loop {
@@ -172,6 +182,8 @@ pub fn run(run: Run) -> u8 {
         target: None,
         suspended: false,
         woken: false,
+        child_news: true,
+        rest: None,
         leader: None,
         began: now,
         starts: 0,
@@ -200,7 +212,7 @@ pub fn run(run: Run) -> u8 {
     if let Some(terminal) = &state.run.terminal {
         terminal.claim();
     }
-    state.exit_code()
+    exit_now(state.exit_code())
 }
 
 impl Loop<'_> {
@@ -209,7 +221,8 @@ impl Loop<'_> {
         let health = self.run.health.as_ref();
         // The stage waits for an explanation, which has a deadline of its own.
         let own = self.explainer.as_ref().map_or(self.time_up, |e| Some(e.deadline()));
-        let deadlines = [own, self.limit, self.unfit, health.and_then(HealthProcess::deadline)];
+        let health_due = health.and_then(HealthProcess::deadline);
+        let deadlines = [own, self.limit, self.unfit, self.rest, health_due];
         let deadline = deadlines.into_iter().flatten().min();
         let longest = deadline.map(|moment| moment.wait_from(Moment::now()));
         let signals = PollFd::new(&self.run.signals, PollFlags::IN);
@@ -225,11 +238,17 @@ impl Loop<'_> {
             for arrival in batch.arrivals() {
                 self.take_signal(arrival);
             }
+            if !batch.is_full() {
+                return;
+            }
         }
     }
 
     fn take_signal(&mut self, arrival: Arrival) {
         self.notice(Notice::Received(arrival.signal));
+        if arrival.signal == Signal::CHLD {
+            self.child_news = true;
+        }
         if is_ours(&arrival) {
             return;
         }
@@ -323,23 +342,51 @@ impl Loop<'_> {
     }
 
     fn reap(&mut self) {
+        if !self.is_time_to_reap() {
+            return;
+        }
+        let mut count = 0;
         loop {
-            match next_change() {
-                Change::Ended(pid, ended) => self.has_ended(pid, ended),
-                Change::Stopped(pid) if Some(pid) == self.target => {
-                    self.suspended = true;
-                    self.wake();
-                }
-                Change::Continued(pid) if Some(pid) == self.target => self.suspended = false,
-                Change::Stopped(pid) => {
-                    if let Some(health) = &mut self.run.health {
-                        health.has_stopped(pid);
-                    }
-                }
-                Change::Continued(_) => {}
-                Change::Quiet => return self.kill_who_has_come(),
-                Change::NobodyLeft => return self.happen(Event::NobodyLeft),
+            match reap_next() {
+                Reaped::Ended(pid, ended) => self.has_ended(pid, ended),
+                Reaped::Quiet => break,
+                Reaped::NobodyLeft => return self.happen(Event::NobodyLeft),
             }
+            count += 1;
+        }
+        self.look_for_stops();
+        self.kill_who_has_come();
+        if count >= BURST {
+            self.run.signals.listen(Mask::ALL.without(Signal::CHLD));
+            self.rest = Some(Moment::now().after(REST));
+        }
+    }
+
+    /// While the workload runs, only SIGCHLD says that there is something to reap; every other
+    /// stage also waits for nobody being left.
+    fn is_time_to_reap(&mut self) -> bool {
+        match self.rest {
+            None => std::mem::take(&mut self.child_news) || self.stage != Stage::Running,
+            Some(end) if Moment::now() < end => false,
+            Some(_) => {
+                self.rest = None;
+                self.run.signals.listen(Mask::ALL);
+                true
+            }
+        }
+    }
+
+    fn look_for_stops(&mut self) {
+        match self.target.and_then(turn_of) {
+            Some(Turn::Stopped) => {
+                self.suspended = true;
+                self.wake();
+            }
+            Some(Turn::Continued) => self.suspended = false,
+            None => {}
+        }
+        if let Some(health) = &mut self.run.health {
+            health.end_if_stopped();
         }
     }
 
@@ -391,7 +438,7 @@ impl Loop<'_> {
         self.suspended = false;
         self.ended = ended;
         self.explain_death(pid);
-        if self.stage != Stage::Running {
+        if self.stage != Stage::Running || self.run.restarts.policy == Restart::Never {
             return self.happen(Event::WorkloadEnded);
         }
         let ran = Moment::now().since(self.began);
@@ -462,7 +509,16 @@ impl Loop<'_> {
         if let Some(explainer) = self.explainer.take_if(|explainer| explainer.is_late()) {
             self.explained(tell_briefly(explainer.death()));
         }
-        let now = Moment::now();
+        if [self.limit, self.unfit, self.time_up].iter().any(Option::is_some) {
+            self.meet_deadlines(Moment::now());
+        }
+        if let Some(health) = &mut self.run.health {
+            health.start_again_if_due();
+            health.flush();
+        }
+    }
+
+    fn meet_deadlines(&mut self, now: Moment) {
         if self.limit.is_some_and(|moment| moment <= now) {
             self.limit = None;
             self.run_out_of_time();
@@ -477,10 +533,6 @@ impl Loop<'_> {
         if self.explainer.is_none() && self.time_up.is_some_and(|moment| moment <= now) {
             self.time_up = None;
             self.happen(Event::TimeUp);
-        }
-        if let Some(health) = &mut self.run.health {
-            health.start_again_if_due();
-            health.flush();
         }
     }
 

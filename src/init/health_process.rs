@@ -21,6 +21,7 @@ use super::frame::{Cause, Counts, Frame, Outcome, Phase, Tally};
 use super::inquiry::{Heard, Inquiries};
 use super::memory::end_set_up;
 use super::pid::Pid;
+use super::reap::{Turn, turn_of};
 use super::spawn::exit_now;
 use crate::config::Signal;
 use crate::config::check::OnFailure;
@@ -178,9 +179,11 @@ impl<'a> HealthProcess<'a> {
     }
 
     /// Stopped, it answers nobody and can be started again no other way.
-    pub fn has_stopped(&mut self, pid: Pid) {
-        if self.is(pid) {
-            forward::send(pid, Signal::KILL);
+    pub fn end_if_stopped(&self) {
+        if let Some((pid, _)) = &self.running
+            && turn_of(*pid) == Some(Turn::Stopped)
+        {
+            forward::send(*pid, Signal::KILL);
         }
     }
 

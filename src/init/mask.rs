@@ -25,6 +25,11 @@ impl Mask {
         Mask(self.0 | bit(signal))
     }
 
+    /// The set without this signal.
+    pub fn without(self, signal: Signal) -> Mask {
+        Mask(self.0 & !bit(signal))
+    }
+
     /// Whether this signal is in the set.
     pub fn has(self, signal: Signal) -> bool {
         self.0 & bit(signal) != 0

@@ -22,7 +22,11 @@ const SIZE: usize = 8 << 20;
 const LARGE: usize = 128 << 10;
 /// The smallest page there is. Machines with larger ones are asked in `give_back`.
 const GRANULE: usize = 4096;
-const GRANULES: usize = SIZE / GRANULE;
+/// The array may begin and end within one.
+const GRANULES: usize = SIZE / GRANULE + 1;
+/// The kernel maps up to so many bytes of a file around the one that was touched
+/// (`fault_around_bytes` of debugfs).
+const WINDOW: usize = 64 << 10;
 /// How far below the loop's frame the stack may have been used; the kernel keeps a gap of
 /// 1 MiB below it free of other mappings (`stack_guard_gap`).
 const STACK: usize = 512 << 10;
@@ -30,7 +34,9 @@ const STACK: usize = 512 << 10;
 /// The frame of `discard`, many times over.
 const CALLED: usize = 1024;
 
-#[repr(C, align(4096))]
+/// In the shipped program it begins in the page that holds the other data a start writes
+/// (scripts/hot-code.ld): what shares a page with that is never given back.
+#[repr(C, align(16))]
 struct Room(UnsafeCell<[u8; SIZE]>);
 
 // SAFETY: pieces of it are handed out once each, by compare-and-exchange on `USED`.
@@ -104,7 +110,7 @@ fn take(layout: Layout) -> Option<*mut u8> {
     }
     let mut used = USED.load(Relaxed);
     loop {
-        let start = used.next_multiple_of(layout.align());
+        let start = (base() + used).next_multiple_of(layout.align()) - base();
         let end = start.checked_add(layout.size()).filter(|end| *end <= SIZE)?;
         match USED.compare_exchange_weak(used, end, Relaxed, Relaxed) {
             Ok(_) => {
@@ -134,10 +140,20 @@ fn resize(start: usize, old: usize, new: usize) -> bool {
 }
 
 fn count(start: usize, size: usize, change: impl Fn(&AtomicU16) -> u16) {
-    let last = (start + size.max(1) - 1) / GRANULE;
-    for granule in &ALIVE[start / GRANULE..=last.min(GRANULES - 1)] {
-        change(granule);
+    let last = granule(start + size.max(1) - 1);
+    for alive in (granule(start)..=last).filter_map(|at| ALIVE.get(at)) {
+        change(alive);
     }
+}
+
+/// The granule, counted from the array's first, in which this place of it lies.
+fn granule(place: usize) -> usize {
+    (base() % GRANULE + place) / GRANULE
+}
+
+/// Where in memory a granule begins, or the array where that begins within it.
+fn edge(granule: usize) -> usize {
+    (base() - base() % GRANULE + granule * GRANULE).max(base())
 }
 
 /// From now on libc's allocator serves: in PID 1 before the loop, and in every child that goes
@@ -157,6 +173,11 @@ pub fn keep() {
     KEPT.store(true, Relaxed);
 }
 
+/// Whether somebody else still reads the array.
+pub fn is_kept() -> bool {
+    KEPT.load(Relaxed)
+}
+
 /// Drops what may be among what is still read: then it stays, also as it is. (A `CString` that is
 /// dropped loses its first byte.)
 pub fn let_go<T>(value: T) {
@@ -166,6 +187,7 @@ pub fn let_go<T>(value: T) {
 }
 
 /// Gives back what set-up no longer needs. Called by the loop when the workload has started.
+#[inline(never)]
 pub fn give_back() {
     end_set_up();
     let page = page_size();
@@ -185,15 +207,15 @@ fn page_size() -> usize {
 
 /// The pages of the array in which nothing is alive, a run of them at a time.
 fn give_back_array(page: usize) {
-    let end = USED.load(Relaxed).div_ceil(GRANULE);
+    let end = (granule(USED.load(Relaxed)) + 1).min(GRANULES);
     let mut dead = 0;
-    for (granule, alive) in ALIVE[..end].iter().enumerate() {
+    for (at, alive) in ALIVE[..end].iter().enumerate() {
         if alive.load(Relaxed) != 0 {
-            discard(base() + dead * GRANULE, base() + granule * GRANULE, page);
-            dead = granule + 1;
+            discard(edge(dead), edge(at), page);
+            dead = at + 1;
         }
     }
-    discard(base() + dead * GRANULE, base() + end * GRANULE, page);
+    discard(edge(dead), edge(end).min(base() + SIZE), page);
 }
 
 /// The stack below the frame of this function and of what it calls.
@@ -204,10 +226,14 @@ fn give_back_stack(page: usize) {
 }
 
 /// The program's pages that are as they are in the file: code and constants. What the loop
-/// needs of them comes back from the page cache when it is touched.
+/// needs of them comes back from the page cache when it is touched. The window that this very
+/// code is in would come back at once.
 fn give_back_program(page: usize) {
+    let here = give_back as fn() as usize;
+    let window = here - here % WINDOW;
     for (start, end) in read_only_parts().into_iter().flatten() {
-        discard(start, end, page);
+        discard(start, end.min(window), page);
+        discard(start.max(window + WINDOW), end, page);
     }
 }
 

@@ -17,7 +17,7 @@ use super::frame::{Outcome, Tally};
 use super::health_process::HealthProcess;
 use super::mask::Mask;
 use super::pid::Pid;
-use super::reap::{Change, Ended, next_change};
+use super::reap::{Ended, Reaped, reap_next};
 use super::receive::Signals;
 use super::spawn::exit_now;
 use crate::config::Signal;
@@ -119,21 +119,18 @@ impl Wait<'_, '_, '_> {
             }
         }
         loop {
-            match next_change() {
-                Change::Ended(pid, ended) if pid == self.child => self.gone = Some(ended),
-                Change::Ended(pid, _) => {
+            match reap_next() {
+                Reaped::Ended(pid, ended) if pid == self.child => self.gone = Some(ended),
+                Reaped::Ended(pid, _) => {
                     if let Some(health) = &mut self.health {
                         health.has_ended(pid);
                     }
                 }
-                Change::Stopped(pid) => {
-                    if let Some(health) = &mut self.health {
-                        health.has_stopped(pid);
-                    }
-                }
-                Change::Continued(_) => {}
-                Change::Quiet | Change::NobodyLeft => break,
+                Reaped::Quiet | Reaped::NobodyLeft => break,
             }
+        }
+        if let Some(health) = &mut self.health {
+            health.end_if_stopped();
         }
     }
 }

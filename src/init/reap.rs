@@ -1,6 +1,6 @@
 //! Reaping: the one place that waits, for every child there is.
 
-use rustix::process::{WaitOptions, WaitStatus, wait};
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
 
 use super::pid::Pid;
 
@@ -33,54 +33,64 @@ impl Ended {
     }
 }
 
-/// A change of a child's state.
+/// What reaping came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It is gone and reaped.
+pub enum Reaped {
+    /// This child is gone.
     Ended(Pid, Ended),
-    /// It was stopped.
-    Stopped(Pid),
-    /// It goes on after a stop.
-    Continued(Pid),
-    /// Children are left, none of them has changed.
+    /// Children are left, none of them has ended.
     Quiet,
     /// There is no child left.
     NobodyLeft,
 }
 
-/// The next change, without waiting for one.
-pub fn next_change() -> Change {
+/// Reaps the next child that has ended, without waiting for one. It does not ask for stops: then
+/// the kernel would look into each living child at every call, which ten thousand of them make
+/// dear.
+pub fn reap_next() -> Reaped {
     loop {
-        match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED) {
+        match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
-                if let Some(change) =
-                    Pid::new(pid.as_raw_nonzero().get()).and_then(|pid| change(pid, status))
-                {
-                    return change;
+                let pid = Pid::new(pid.as_raw_nonzero().get());
+                if let (Some(pid), Some(ended)) = (pid, ended(status)) {
+                    return Reaped::Ended(pid, ended);
                 }
             }
-            Ok(None) => return Change::Quiet,
+            Ok(None) => return Reaped::Quiet,
             Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return Change::NobodyLeft,
+            Err(_) => return Reaped::NobodyLeft,
         }
     }
 }
 
-fn change(pid: Pid, status: WaitStatus) -> Option<Change> {
+fn ended(status: WaitStatus) -> Option<Ended> {
     if let Some(code) = status.exit_status() {
-        Some(Change::Ended(pid, Ended::Code(code as u8)))
-    } else if let Some(signal) = status.terminating_signal() {
-        // WCOREDUMP (`man 2 wait`).
-        let dumped = status.as_raw() & 0x80 != 0;
-        let signal = signal as u8;
-        let ended = if dumped { Ended::Dumped(signal) } else { Ended::Signal(signal) };
-        Some(Change::Ended(pid, ended))
-    } else if status.stopped() {
-        Some(Change::Stopped(pid))
-    } else if status.continued() {
-        Some(Change::Continued(pid))
-    } else {
-        None
+        return Some(Ended::Code(code as u8));
+    }
+    let signal = status.terminating_signal()? as u8;
+    // WCOREDUMP (`man 2 wait`).
+    let dumped = status.as_raw() & 0x80 != 0;
+    Some(if dumped { Ended::Dumped(signal) } else { Ended::Signal(signal) })
+}
+
+/// What job control has done to a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It was stopped.
+    Stopped,
+    /// It goes on after a stop.
+    Continued,
+}
+
+/// Whether this child was stopped or goes on since this was last asked.
+pub fn turn_of(child: Pid) -> Option<Turn> {
+    let options = WaitIdOptions::NOHANG | WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED;
+    let id = WaitId::Pid(rustix::process::Pid::from_raw(child.raw())?);
+    let status = waitid(id, options).ok()??;
+    match (status.stopped(), status.continued()) {
+        (true, _) => Some(Turn::Stopped),
+        (_, true) => Some(Turn::Continued),
+        _ => None,
     }
 }
 

@@ -3,7 +3,8 @@
 #![allow(unsafe_code, reason = "system calls that no crate here wraps")]
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::mask::{KERNEL_SET, Mask};
 use crate::config::Signal;
@@ -21,6 +22,7 @@ pub struct Arrival {
 
 /// Some signals that have arrived.
 pub struct Batch {
+    count: usize,
     arrivals: [Option<Arrival>; BATCH],
 }
 
@@ -47,24 +49,33 @@ impl Signals {
         Ok(Signals { descriptor: unsafe { OwnedFd::from_raw_fd(raw as i32) } })
     }
 
+    /// From now on only these signals arrive; the others wait until they are listened to again.
+    pub fn listen(&self, mask: Mask) {
+        let set = mask.bits();
+        let descriptor = self.descriptor.as_raw_fd();
+        // SAFETY: the set is 8 bytes, as the third argument says; the descriptor is a signalfd, and
+        // then this cannot fail (`man 2 signalfd`).
+        unsafe { libc::syscall(libc::SYS_signalfd4, descriptor, &set, KERNEL_SET, 0) };
+    }
+
     /// The next of those that have arrived, in their order; `None` where there are no more.
     pub fn next_batch(&self) -> Option<Batch> {
-        Some(self.receive()).filter(|batch| !batch.is_empty())
+        Some(self.receive()).filter(|batch| batch.count > 0)
     }
 
     fn receive(&self) -> Batch {
-        let mut bytes = [0_u8; BATCH * SIZE];
-        let count = loop {
-            match rustix::io::read(&self.descriptor, &mut bytes[..]) {
-                Ok(count) => break count / SIZE,
+        let mut room = [MaybeUninit::<u8>::uninit(); BATCH * SIZE];
+        let bytes = loop {
+            match rustix::io::read(&self.descriptor, &mut room[..]) {
+                Ok((bytes, _)) => break bytes,
                 Err(rustix::io::Errno::INTR) => {}
                 // Nothing there. Any other error has no one to turn to; the next turn asks again.
-                Err(_) => break 0,
+                Err(_) => break &mut [],
             }
         };
-        let mut batch = Batch { arrivals: [None; BATCH] };
-        let records = bytes.chunks_exact(SIZE).take(count);
-        for (slot, record) in batch.arrivals.iter_mut().zip(records) {
+        let count = bytes.len() / SIZE;
+        let mut batch = Batch { count, arrivals: [None; BATCH] };
+        for (slot, record) in batch.arrivals.iter_mut().zip(bytes.chunks_exact(SIZE)) {
             *slot = arrival(record);
         }
         batch
@@ -72,8 +83,9 @@ impl Signals {
 }
 
 impl Batch {
-    fn is_empty(&self) -> bool {
-        self.arrivals.iter().all(Option::is_none)
+    /// Whether more may have arrived.
+    pub fn is_full(&self) -> bool {
+        self.count == BATCH
     }
 
     /// What had arrived, in its order.

@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code, reason = "a child on a stack of its own in our memory")]
 
+use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::fd::OwnedFd;
 use std::ptr::null;
@@ -32,7 +33,18 @@ const STACK: usize = 16 << 10;
 /// How long execve may take until the parent goes on without waiting for it.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// All that the child reads and writes.
+#[repr(C, align(16))]
+struct Stack(UnsafeCell<[u8; STACK]>);
+
+// SAFETY: one child at a time runs on it, and nobody else reads or writes it.
+unsafe impl Sync for Stack {}
+
+/// The child's stack. In the shipped program its end, which is all that is used of it, shares a
+/// page with other data that a start writes (scripts/hot-code.ld).
+#[unsafe(link_section = ".bss.child_stack")]
+static ITS_STACK: Stack = Stack(UnsafeCell::new([0; STACK]));
+
+/// All else that the child reads and writes.
 struct Lent {
     candidates: Vec<*const c_char>,
     arguments: Vec<*const c_char>,
@@ -40,13 +52,12 @@ struct Lent {
     inherited: Inherited,
     /// No candidate could be executed.
     refused: AtomicBool,
-    stack: Vec<u128>,
 }
 
 /// Starts the program in a process group of its own. `None` where fork has to do it: this way is
-/// not open (an emulator, not enough room), or the program was refused and somebody has to say why.
+/// not open (an emulator, not enough room, an earlier child that has not left), or the program was refused and somebody has to say why.
 pub fn start(program: &Program, inherited: &Inherited) -> Option<Pid> {
-    if !all_stay(program) {
+    if memory::is_kept() || !all_stay(program) {
         return None;
     }
     let lent = Box::new(Lent {
@@ -55,7 +66,6 @@ pub fn start(program: &Program, inherited: &Inherited) -> Option<Pid> {
         environment: pointers(&program.environment),
         inherited: *inherited,
         refused: AtomicBool::new(false),
-        stack: Vec::with_capacity(STACK / size_of::<u128>()),
     });
     let (executed, until_execve) = pipe_with(PipeFlags::CLOEXEC).ok()?;
     let pid = clone(&lent)?;
@@ -86,13 +96,14 @@ fn pointers(words: &[CString]) -> Vec<*const c_char> {
 }
 
 fn clone(lent: &Lent) -> Option<Pid> {
-    // SAFETY: the child gets the end of a stack of its own (aligned as u128, growing down), which
-    // lives as long as `lent`: until the child has left this memory, or for good. It shares libc's
-    // thread with us, which waits meanwhile; it only makes system calls that keep nothing there.
+    // SAFETY: the child gets the end of a stack of its own (aligned, growing down), on which no
+    // other child is: one that has not left has `is_kept` say so. `lent` lives until the child has
+    // left this memory, or for good. It shares libc's thread with us, which waits meanwhile; it
+    // only makes system calls that keep nothing there.
     let raw = unsafe {
-        let top = lent.stack.as_ptr().add(lent.stack.capacity());
+        let top = ITS_STACK.0.get().cast::<u8>().add(STACK);
         let lent = (&raw const *lent).cast_mut().cast();
-        libc::clone(become_it, top.cast_mut().cast(), libc::CLONE_VM | libc::SIGCHLD, lent)
+        libc::clone(become_it, top.cast(), libc::CLONE_VM | libc::SIGCHLD, lent)
     };
     Pid::new(raw)
 }

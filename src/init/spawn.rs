@@ -97,6 +97,9 @@ pub fn spawn(
     {
         return Ok(child);
     }
+    if let Some(words) = program.last_words {
+        words.open();
+    }
     // SAFETY: this process has one thread, so that the child may do whatever we may.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => {
@@ -184,7 +187,7 @@ pub fn become_program(program: &Program, inherited: &Inherited) -> u8 {
         }
     };
     (program.say)(&refusal.text);
-    if let Some(words) = &program.last_words {
+    if let Some(words) = program.last_words {
         words.leave(&refusal.text);
     }
     refusal.code

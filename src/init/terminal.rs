@@ -3,10 +3,10 @@
 #![allow(unsafe_code, reason = "an ioctl that no crate here wraps")]
 
 use std::fs::File;
-use std::io::IsTerminal;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 
 use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
+use rustix::stdio::stdin;
 
 /// The controlling terminal, where we are its foreground.
 pub struct Terminal {
@@ -18,9 +18,8 @@ impl Terminal {
     /// True where we led the session: the kernel then sends HUP and CONT to our own group
     /// (`man 2 ioctl_tty`, TIOCNOTTY), which are not for the workload.
     pub fn leave() -> bool {
-        let stdin = std::io::stdin();
         // SAFETY: TIOCNOTTY takes no argument.
-        let left = unsafe { libc::ioctl(stdin.as_raw_fd(), libc::TIOCNOTTY) } == 0;
+        let left = unsafe { libc::ioctl(stdin().as_raw_fd(), libc::TIOCNOTTY) } == 0;
         left && nix::unistd::getsid(None).is_ok_and(|session| session == nix::unistd::getpid())
     }
 
@@ -44,11 +43,11 @@ fn open_dev_tty() -> Option<File> {
     File::options().read(true).write(true).open("/dev/tty").ok()
 }
 
-/// Some containers have a terminal on stdin and no /dev/tty.
+/// Some containers have a terminal on stdin and no /dev/tty. Std's stdin would come with a buffer.
 fn stdin_if_terminal() -> Option<File> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
+    // SAFETY: isatty(3) takes a number.
+    if unsafe { libc::isatty(stdin().as_raw_fd()) } == 0 {
         return None;
     }
-    stdin.as_fd().try_clone_to_owned().ok().map(File::from)
+    stdin().try_clone_to_owned().ok().map(File::from)
 }

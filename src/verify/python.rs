@@ -77,11 +77,13 @@ pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Ch
     }
     if request.full && !request.leave_files {
         let files = Files::new(root, &found, loader, failed);
-        for (index, distribution) in outcome.reached.iter().enumerate() {
+        let every = python.every.then(|| installed.all().0);
+        let reached = every.as_ref().unwrap_or(&outcome.reached);
+        for (index, distribution) in reached.iter().enumerate() {
             checks.extend(files.check(distribution, request.hashes.then_some(index)));
         }
         if request.hashes {
-            checks.extend(files.contents(&outcome.reached));
+            checks.extend(files.contents(reached));
         }
     }
     checks

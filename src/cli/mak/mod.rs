@@ -6,6 +6,7 @@ pub mod build;
 pub mod deps;
 pub mod help;
 pub mod image_test;
+pub mod image_verify;
 pub mod words;
 
 use std::ffi::OsString;
@@ -59,6 +60,7 @@ pub struct Opt {
 
 /// All of them.
 pub const SUBCOMMANDS: &[Subcommand] = &[
+    image_verify::SUBCOMMAND,
     Subcommand {
         name: "build",
         operands: "",

@@ -21,9 +21,8 @@ impl Start<'_> {
             explain,
             Standing::Foreground,
         )?;
-        // Without it an end by 126 or 127 is taken for the workload's own.
         let attributes = self.attributes.clone();
-        Some(Program { last_words: LastWords::new().ok(), attributes, ..program })
+        Some(Program { last_words: Some(LastWords), attributes, ..program })
     }
 }
 
