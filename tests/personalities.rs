@@ -96,7 +96,9 @@ fn tini_says_what_scripts_look_for() {
     assert_eq!(run(Place::First, "tini", &["--", "/bin/true"]).expect(0).stderr, "");
     let silent = Launch::beside().variable("TINI_VERBOSITY", "0");
     assert_eq!(silent.arguments(&["--as", "tini", "/bin/true"]).start().end().expect(0).stderr, "");
-    let orphan = "(sh -c 'sleep 0.05 & exit 0'); sleep 0.3";
+    // The shell ends when the orphan is gone from the process table: when it has been reaped.
+    let orphan =
+        "orphan=$(sh -c '/bin/true >&- & echo $!'); while kill -0 $orphan; do :; done 2>&-";
     let warned = run(Place::First, "tini", &["-w", "--", "/bin/sh", "-c", orphan]);
     assert!(
         warned.expect(0).stderr.contains("Reaped zombie process with pid="),
