@@ -16,6 +16,8 @@ pub mod elf;
 #[cfg(feature = "mak")]
 pub mod engine;
 pub mod health;
+#[cfg(feature = "mak")]
+pub mod image;
 pub mod init;
 pub mod loader;
 pub mod platform;

@@ -395,7 +395,7 @@ pacman_tests() {
     mkfifo "$work/release"
     inside bash -c 'exec -a pacman cat 9<>/var/lib/pacman/db.lck' <"$work/release" >/dev/null &
     exec 8>"$work/release"
-    until ls -l /proc/$!/fd 2>/dev/null | grep -q db.lck; do :; done
+    until ls -l "/proc/$(of_root cat)/fd" 2>/dev/null | grep -q db.lck; do :; done
     deps 75 --install --lock-timeout 1s
     says 'db.lck is held by process [0-9]+ \(pacman'
     exec 8>&-; wait; rm "$work/release" "$root/var/lib/pacman/db.lck"

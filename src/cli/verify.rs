@@ -200,6 +200,7 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
         optional: Vec::new(),
         files: Vec::new(),
         modules: Vec::new(),
+        every: false,
         loads: Vec::new(),
         severity: Severity::Required,
     });

@@ -21,6 +21,8 @@ pub enum Group {
     Files,
     /// The command that is to be run.
     Command,
+    /// What an image says of itself (`mak image verify`).
+    Image,
     /// The system's packages and tools (`mak deps`).
     Packages,
     /// The container engine of a build host (`mak deps`).
@@ -29,13 +31,14 @@ pub enum Group {
 
 impl Group {
     /// All of them, in their order.
-    pub const ALL: [Group; 8] = [
+    pub const ALL: [Group; 9] = [
         Group::Platform,
         Group::Libraries,
         Group::Python,
         Group::Distributions,
         Group::Files,
         Group::Command,
+        Group::Image,
         Group::Packages,
         Group::Engine,
     ];
@@ -49,6 +52,7 @@ impl Group {
             Group::Distributions => "Distributions",
             Group::Files => "Installed files",
             Group::Command => "Command",
+            Group::Image => "Image",
             Group::Packages => "Packages and tools",
             Group::Engine => "Container engine",
         }
@@ -531,6 +535,110 @@ pub const PAGES: &[Page] = &[
     ),
     #[cfg(feature = "mak")]
     page(
+        "elf.packed",
+        Group::Libraries,
+        "programs packed with UPX",
+        "nothing can be verified of a packed program, scanners see none of its parts, and it unpacks itself into memory at every start",
+        "leave the packing out: layers are compressed anyway",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "elf.interpreter",
+        Group::Libraries,
+        "programs of an image whose dynamic loader is not in it",
+        "such a program ends with \"not found\" although its file is there: a glibc program on a musl image, or the other way round",
+        "build it for the image's libc, or link it statically",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.platform",
+        Group::Image,
+        "the platforms that were asked for among those of the image or index",
+        "a pull for a platform that is missing ends with \"no matching manifest\"",
+        "build the image for that platform too: docker buildx build --platform",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.label",
+        Group::Image,
+        "what index, configuration and the labels build.architecture and build.platform say, against each other and against --platform",
+        "engines pull by the index and start by the configuration; who reads the label believes something else",
+        "declare TARGETARCH after FROM and label from it; do not set --platform in FROM by hand",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.digest",
+        Group::Image,
+        "the digests of manifests, configuration and layers",
+        "engines refuse the image, or its layers are not those that were signed",
+        "build or pull it again",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.layer",
+        Group::Image,
+        "layers that can be read, and members that an engine would refuse",
+        "the image cannot be unpacked whole",
+        "build it again; a member with .. in its path comes from no builder",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.entrypoint",
+        Group::Image,
+        "the command that entrypoint and cmd come to, inside the image, as its user",
+        "docker run without arguments ends at once",
+        "see the command.* checks for what stands in the way",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.healthcheck",
+        Group::Image,
+        "whether the health check can be started inside the image: its program, and a shell for the shell form",
+        "the container is unhealthy for ever, and whoever waits for it waits for ever",
+        "write it in the exec form: HEALTHCHECK CMD [\"/mak-init\", \"healthcheck\"]",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.user",
+        Group::Image,
+        "the image's user in its own /etc/passwd and /etc/group",
+        "engines refuse the start: unable to find user",
+        "add the user to the image, or name it by its number",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.suid",
+        Group::Image,
+        "set-user-ID and set-group-ID files that no package of the distribution has brought",
+        "who runs one becomes its owner, whatever the container's user is",
+        "chmod a-s, or drop the file; at run time: no-new-privileges",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.writable",
+        Group::Image,
+        "files that everybody may write, and folders without the sticky bit",
+        "any process in the container can replace what others run or read",
+        "chmod o-w, or give the folder to the user who writes",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.size",
+        Group::Image,
+        "bytes per layer and in all",
+        "every node that starts the image pulls them",
+        "nothing to do; look at the largest layer first",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "image.distributions",
+        Group::Image,
+        "the same Python distributions in the same versions on all platforms of an index",
+        "what was tested on one platform is not what runs on the other",
+        "install from one lock file for all platforms",
+    ),
+    #[cfg(feature = "mak")]
+    page(
         "package.manager",
         Group::Packages,
         "a package manager that is known, and its database in a finished state",
@@ -811,7 +919,8 @@ mod tests {
     fn the_code_uses_what_the_catalogue_holds_and_nothing_else() {
         let known: BTreeSet<String> = PAGES.iter().map(|page| page.id.to_owned()).collect();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let folders = if cfg!(feature = "mak") { &["verify", "deps"][..] } else { &["verify"][..] };
+        let folders =
+            if cfg!(feature = "mak") { &["verify", "deps", "image"][..] } else { &["verify"][..] };
         let used: BTreeSet<String> =
             folders.iter().flat_map(|folder| used(&source.join(folder))).collect();
         assert_eq!(used, known);

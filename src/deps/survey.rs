@@ -159,6 +159,7 @@ fn request(settings: &Settings) -> Request {
     }
     if request.python.is_none() && !settings.files.is_empty() {
         request.python = Some(PythonCheck {
+            every: false,
             interpreter: None,
             requires: None,
             requirements: Vec::new(),

@@ -52,7 +52,7 @@ impl Root {
     }
 
     /// The files, where this is an image: never in what runs inside of one.
-    fn tree(&self) -> Option<&Tree> {
+    pub(crate) fn tree(&self) -> Option<&Tree> {
         #[cfg(feature = "mak")]
         return self.tree.as_deref();
         #[cfg(not(feature = "mak"))]

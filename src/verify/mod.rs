@@ -79,14 +79,17 @@ pub fn conditions(request: &Request, arch: Arch) -> Conditions {
     Conditions {
         library_path: surroundings.library_path.clone().unwrap_or_default(),
         preload: surroundings.preload.clone().unwrap_or_default(),
-        working_folder: std::env::current_dir().ok().filter(|_| request.root.is_host()),
+        working_folder: request
+            .working_folder
+            .clone()
+            .or_else(|| std::env::current_dir().ok().filter(|_| request.root.is_host())),
         processor: request.processor.clone().unwrap_or_else(|| Processor::of_this_machine(arch)),
         page_size: request.page_size.or_else(|| here.then(kernel::page_size)),
     }
 }
 
 /// Lays the severities of single checks over those of the parts.
-fn settle(checks: &mut Vec<Check>, severities: &[(String, Severity)]) {
+pub(crate) fn settle(checks: &mut Vec<Check>, severities: &[(String, Severity)]) {
     for (id, severity) in severities {
         if *severity == Severity::Off {
             checks.retain(|check| check.id != id);

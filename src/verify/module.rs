@@ -80,7 +80,8 @@ fn check(request: &Request, python: &Interpreter, asked: &Asked, failed: Status)
 
 /// The folder that the workload starts in, where it is known: that of this process.
 fn start(request: &Request) -> Option<PathBuf> {
-    request.root.is_host().then(|| std::env::current_dir().ok()).flatten()
+    let here = || request.root.is_host().then(|| std::env::current_dir().ok()).flatten();
+    request.working_folder.clone().or_else(here)
 }
 
 /// The module behind `-m` in an interpreter's arguments.

@@ -76,7 +76,9 @@ pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Ch
     }
     if request.full && !request.leave_files {
         let files = Files::new(root, &found, loader, failed);
-        checks.extend(files.check(&outcome.reached, request.hashes));
+        let every = python.every.then(|| installed.all().0);
+        let reached = every.as_ref().unwrap_or(&outcome.reached);
+        checks.extend(files.check(reached, request.hashes));
     }
     checks
 }

@@ -227,11 +227,18 @@ impl Report {
             self.count(Status::Fail),
             self.count(Status::Skip)
         );
+        self.suites(&mut out, "");
+        out.push_str("</testsuites>\n");
+        out
+    }
+
+    /// The suites of the groups, their names behind `prefix`.
+    pub(crate) fn suites(&self, out: &mut String, prefix: &str) {
         for (group, checks) in self.groups() {
             let count = |status| checks.iter().filter(|check| check.status == status).count();
             let _ = writeln!(
                 out,
-                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" \
+                "  <testsuite name=\"{prefix}{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" \
                  skipped=\"{}\">",
                 group.title(),
                 checks.len(),
@@ -239,12 +246,10 @@ impl Report {
                 count(Status::Skip)
             );
             for check in checks {
-                check.case(&mut out);
+                check.case(out);
             }
             out.push_str("  </testsuite>\n");
         }
-        out.push_str("</testsuites>\n");
-        out
     }
 }
 

@@ -118,6 +118,9 @@ pub struct PythonCheck {
     pub files: Vec<PathBuf>,
     /// Modules that `python -m` must be able to run.
     pub modules: Vec<String>,
+    /// Whether every distribution that is installed is looked at, and not only those that are
+    /// required (full form).
+    pub every: bool,
     /// Libraries that distributions load by ctypes: the distribution's name and the library.
     pub loads: Vec<(String, LibraryCheck)>,
     /// What a failure means; never `Off`.
@@ -229,6 +232,7 @@ impl Request {
                     optional: entry.optional.clone(),
                     files: Vec::new(),
                     modules: entry.modules.clone(),
+                    every: false,
                     loads: entry.loads.iter().filter_map(|load| load_check(load, full)).collect(),
                     severity,
                 });

@@ -5,6 +5,7 @@
 pub mod build;
 pub mod deps;
 pub mod help;
+pub mod image_verify;
 pub mod words;
 
 use std::ffi::OsString;
@@ -58,6 +59,7 @@ pub struct Opt {
 
 /// All of them.
 pub const SUBCOMMANDS: &[Subcommand] = &[
+    image_verify::SUBCOMMAND,
     Subcommand {
         name: "build",
         operands: "",
