@@ -22,4 +22,6 @@ pub mod init;
 pub mod loader;
 pub mod platform;
 pub mod python;
+#[cfg(feature = "mak")]
+pub mod trial;
 pub mod verify;

@@ -176,10 +176,11 @@ fn dumb_init_that_led_a_terminals_session_keeps_the_first_hup_and_cont_to_itself
     let launch = Launch::beside().terminal().arguments(&["--as", "dumb-init", "-v"]);
     let workload = harness::workload().to_str().unwrap();
     let mut running = launch.arguments(&[workload, "print-signals", "1"]).start();
-    for number in [libc::SIGHUP, libc::SIGCONT] {
-        running.line(&format!("Ignoring tty hand-off signal {number}."));
-    }
-    running.line("ready");
+    running.lines(&[
+        &format!("Ignoring tty hand-off signal {}.", libc::SIGHUP),
+        &format!("Ignoring tty hand-off signal {}.", libc::SIGCONT),
+        "ready",
+    ]);
     running.signal(libc::SIGHUP);
     let ended = running.end();
     let text = ended.expect(0).text();

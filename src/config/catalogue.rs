@@ -21,6 +21,8 @@ pub enum Group {
     Files,
     /// The command that is to be run.
     Command,
+    /// A container that was run to be tested (`mak image test`).
+    Trial,
     /// What an image says of itself (`mak image verify`).
     Image,
     /// The system's packages and tools (`mak deps`).
@@ -31,13 +33,14 @@ pub enum Group {
 
 impl Group {
     /// All of them, in their order.
-    pub const ALL: [Group; 9] = [
+    pub const ALL: [Group; 10] = [
         Group::Platform,
         Group::Libraries,
         Group::Python,
         Group::Distributions,
         Group::Files,
         Group::Command,
+        Group::Trial,
         Group::Image,
         Group::Packages,
         Group::Engine,
@@ -52,6 +55,7 @@ impl Group {
             Group::Distributions => "Distributions",
             Group::Files => "Installed files",
             Group::Command => "Command",
+            Group::Trial => "Trial in a container",
             Group::Image => "Image",
             Group::Packages => "Packages and tools",
             Group::Engine => "Container engine",
@@ -535,6 +539,78 @@ pub const PAGES: &[Page] = &[
     ),
     #[cfg(feature = "mak")]
     page(
+        "trial.architecture",
+        Group::Trial,
+        "whether there is an image for the platform, by its label",
+        "an engine runs the image of another platform, emulated or not at all",
+        "build it with mak build for that platform",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "trial.startup",
+        Group::Trial,
+        "whether the container starts, stays up, and ends on its stop signal without being killed",
+        "an image that cannot start is found out in production; one that has to be killed loses what it was doing",
+        "read its log; let mak-init be its PID 1, which passes signals on",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "trial.runtime",
+        Group::Trial,
+        "for which machine the programs are that the container runs, by their files",
+        "a label or uname under an emulator says what one likes to hear",
+        "install the program for the image's platform",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "trial.process",
+        Group::Trial,
+        "whether programs can be run inside, PATH finds any, and the image's HEALTHCHECK can be started",
+        "a check that cannot be run makes a healthy container unhealthy for ever",
+        "HEALTHCHECK CMD [\"/mak-init\", \"healthcheck\"]",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "trial.network",
+        Group::Trial,
+        "whether the published port answers HTTP from outside the container",
+        "a service on 127.0.0.1 is healthy inside and out of reach",
+        "listen on 0.0.0.0",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "trial.health",
+        Group::Trial,
+        "whether /health or /api/healthchecker answers 2xx within 10 s, and what the image's HEALTHCHECK says",
+        "what is not healthy gets no traffic",
+        "answer one of them",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "trial.resources",
+        Group::Trial,
+        "memory, processes and processor time at rest against the limits of --memory, --processes and --processor",
+        "what uses more at rest than was planned for is killed under load",
+        "let it use less, or plan for more",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "trial.verify",
+        Group::Trial,
+        "mak-init verify --full inside the container, with the image's profile",
+        "what a file lacks is not seen before it is loaded",
+        "each line of the report says what to do",
+    ),
+    #[cfg(feature = "mak")]
+    page(
+        "trial.modules",
+        Group::Trial,
+        "whether the modules of the distributions that the profile requires can be imported",
+        "an extension module may need what no metadata names",
+        "install what the module needs on that platform",
+    ),
+    #[cfg(feature = "mak")]
+    page(
         "elf.packed",
         Group::Libraries,
         "programs packed with UPX",
@@ -919,8 +995,11 @@ mod tests {
     fn the_code_uses_what_the_catalogue_holds_and_nothing_else() {
         let known: BTreeSet<String> = PAGES.iter().map(|page| page.id.to_owned()).collect();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let folders =
-            if cfg!(feature = "mak") { &["verify", "deps", "image"][..] } else { &["verify"][..] };
+        let folders = if cfg!(feature = "mak") {
+            &["verify", "deps", "image", "trial"][..]
+        } else {
+            &["verify"][..]
+        };
         let used: BTreeSet<String> =
             folders.iter().flat_map(|folder| used(&source.join(folder))).collect();
         assert_eq!(used, known);

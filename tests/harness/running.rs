@@ -168,7 +168,20 @@ impl Running {
         self.next_line(STDOUT, word)
     }
 
-    /// The same on stderr.
+    /// Waits for lines on stdout that have these words in them, one each, in whatever order: two
+    /// processes write them.
+    #[track_caller]
+    pub fn lines(&mut self, words: &[&str]) {
+        let mut missing = words.to_vec();
+        while !missing.is_empty() {
+            let line = self.line("");
+            if let Some(index) = missing.iter().position(|word| line.contains(word)) {
+                missing.remove(index);
+            }
+        }
+    }
+
+    /// The same as `line` on stderr.
     #[track_caller]
     pub fn said(&mut self, word: &str) -> String {
         self.next_line(STDERR, word)

@@ -5,6 +5,7 @@
 pub mod build;
 pub mod deps;
 pub mod help;
+pub mod image_test;
 pub mod image_verify;
 pub mod words;
 
@@ -66,6 +67,13 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         help: "Builds images for their platforms, looks into them, and only then pushes them",
         options: build::OPTIONS,
         main: build::main,
+    },
+    Subcommand {
+        name: "image test",
+        operands: "IMAGE",
+        help: "Runs an image and finds out whether it starts, answers and stops, on every platform",
+        options: image_test::OPTIONS,
+        main: image_test::main,
     },
     Subcommand {
         name: "deps",
