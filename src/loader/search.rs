@@ -91,6 +91,14 @@ impl Requester {
         self.rpath.is_none() && self.runpath.is_none() && !self.skips_default_folders
     }
 
+    /// Whether its search path counts for what the files need that it loads. In musl both kinds do.
+    fn lends_path(&self, libc: Libc) -> bool {
+        match libc {
+            Libc::Glibc => self.runpath.is_none() && self.rpath.is_some(),
+            Libc::Musl => self.runpath.is_some() || self.rpath.is_some(),
+        }
+    }
+
     /// The folder it lies in.
     pub(super) fn origin(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
@@ -291,7 +299,9 @@ impl<'a> Loader<'a> {
         // $ORIGIN in LD_LIBRARY_PATH stands for the folder of each program.
         let plain = !name.as_bytes().contains(&b'/')
             && !self.conditions.library_path.as_bytes().contains(&b'$')
-            && chain.iter().all(|requester| requester.is_plain());
+            && chain.split_first().is_none_or(|(requester, above)| {
+                requester.is_plain() && above.iter().all(|above| !above.lends_path(self.libc))
+            });
         if !plain {
             return self.find_for(name, chain);
         }
