@@ -601,6 +601,26 @@ mod tests {
     }
 
     #[test]
+    fn a_program_s_rpath_counts_for_what_its_modules_need_and_its_runpath_does_not() {
+        let folder = Folder::glibc("lent");
+        folder.library("lib/liba.so", "int a;", &[]);
+        folder.library("app/own/liba.so", "int a;", &[]);
+        let root = folder.root();
+        let loader = Loader::new(&root, arch(), Conditions::default());
+        let module = requester("/modules/m.so", None, None);
+        let with_runpath = requester("/app/x", None, Some("$ORIGIN/own"));
+        let with_rpath = requester("/app/x", Some("$ORIGIN/own"), None);
+        let find = |chain: &[&Requester]| loader.find_needed(OsStr::new("liba.so"), chain);
+        let default = ("/lib/liba.so", How::DefaultFolder);
+        assert_eq!(found(&find(&[&module, &with_runpath])), default);
+        // It is remembered now, for those whose search path is the same only.
+        std::fs::remove_file(folder.path("lib/liba.so")).unwrap();
+        assert_eq!(found(&find(&[&module, &with_runpath])), default);
+        assert_eq!(found(&find(&[&module, &with_rpath])), ("/app/own/liba.so", How::Rpath));
+        assert_eq!(found(&find(&[&with_runpath])), ("/app/own/liba.so", How::Runpath));
+    }
+
+    #[test]
     fn glibc_searches_rpath_library_path_runpath_cache_and_default_folders_in_this_order() {
         let folder = Folder::glibc("order");
         let places = ["app/rpath", "env", "app/runpath", "opt/cached", "lib"];
