@@ -91,6 +91,14 @@ impl Requester {
         self.rpath.is_none() && self.runpath.is_none() && !self.skips_default_folders
     }
 
+    /// Whether its search path counts for what the files need that it loads. In musl both kinds do.
+    fn lends_path(&self, libc: Libc) -> bool {
+        match libc {
+            Libc::Glibc => self.runpath.is_none() && self.rpath.is_some(),
+            Libc::Musl => self.runpath.is_some() || self.rpath.is_some(),
+        }
+    }
+
     /// The folder it lies in.
     pub(super) fn origin(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
@@ -291,7 +299,9 @@ impl<'a> Loader<'a> {
         // $ORIGIN in LD_LIBRARY_PATH stands for the folder of each program.
         let plain = !name.as_bytes().contains(&b'/')
             && !self.conditions.library_path.as_bytes().contains(&b'$')
-            && chain.iter().all(|requester| requester.is_plain());
+            && chain.split_first().is_none_or(|(requester, above)| {
+                requester.is_plain() && above.iter().all(|above| !above.lends_path(self.libc))
+            });
         if !plain {
             return self.find_for(name, chain);
         }
@@ -588,6 +598,26 @@ mod tests {
             runpath: runpath.map(OsString::from),
             skips_default_folders: false,
         }
+    }
+
+    #[test]
+    fn a_program_s_rpath_counts_for_what_its_modules_need_and_its_runpath_does_not() {
+        let folder = Folder::glibc("lent");
+        folder.library("lib/liba.so", "int a;", &[]);
+        folder.library("app/own/liba.so", "int a;", &[]);
+        let root = folder.root();
+        let loader = Loader::new(&root, arch(), Conditions::default());
+        let module = requester("/modules/m.so", None, None);
+        let with_runpath = requester("/app/x", None, Some("$ORIGIN/own"));
+        let with_rpath = requester("/app/x", Some("$ORIGIN/own"), None);
+        let find = |chain: &[&Requester]| loader.find_needed(OsStr::new("liba.so"), chain);
+        let default = ("/lib/liba.so", How::DefaultFolder);
+        assert_eq!(found(&find(&[&module, &with_runpath])), default);
+        // It is remembered now, for those whose search path is the same only.
+        std::fs::remove_file(folder.path("lib/liba.so")).unwrap();
+        assert_eq!(found(&find(&[&module, &with_runpath])), default);
+        assert_eq!(found(&find(&[&module, &with_rpath])), ("/app/own/liba.so", How::Rpath));
+        assert_eq!(found(&find(&[&with_runpath])), ("/app/own/liba.so", How::Runpath));
     }
 
     #[test]

@@ -178,11 +178,14 @@ impl Regular {
         }
         // Room for the whole file saves growing and calling again; what the size says is not
         // trusted with more than this.
-        let size = self.meta().size.min(limit).min(MOST_TRUSTED);
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+        let size = self.meta().size;
+        let room = size.min(limit).min(MOST_TRUSTED);
+        let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default() + 1);
+        // Nor is it asked what comes behind the end; files of /proc say that they are empty.
+        let most = if size > 0 && size == room { size } else { limit + 1 };
         match self {
-            Regular::Own(file, _) => file.take(limit + 1).read_to_end(&mut bytes)?,
-            Regular::Part(_) => self.reader().take(limit + 1).read_to_end(&mut bytes)?,
+            Regular::Own(file, _) => file.take(most).read_to_end(&mut bytes)?,
+            Regular::Part(_) => self.reader().take(most).read_to_end(&mut bytes)?,
         };
         if bytes.len() as u64 > limit {
             return Err(too_large());

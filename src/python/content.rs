@@ -19,6 +19,8 @@ const MOST_THREADS: usize = 32;
 pub struct Expected {
     /// Where its bytes are.
     pub place: Place,
+    /// In bytes, where it is known: a file of another size is not read.
+    pub size: Option<u64>,
     /// SHA-256.
     pub digest: [u8; 32],
 }
@@ -28,14 +30,14 @@ pub struct Expected {
 pub enum Content {
     /// As recorded.
     Same,
-    /// Other contents.
+    /// Other contents, or of another size.
     Changed,
     /// It cannot be read.
     Unreadable,
 }
 
 /// Reads every file; the answers are in the order of the questions.
-pub fn compare(files: &[Expected]) -> Vec<Content> {
+pub fn compare(files: &[&Expected]) -> Vec<Content> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let next = AtomicUsize::new(0);
     let work = || {
@@ -72,6 +74,9 @@ fn look(file: &Expected, block: &mut [u8]) -> Content {
     let Ok(open) = file.place.open() else { return Content::Unreadable };
     // Most files are small: the call that would only say that this was the end is left out.
     let size = open.meta().size;
+    if file.size.is_some_and(|expected| expected != size) {
+        return Content::Changed;
+    }
     let mut hash = Sha256::new();
     let mut done = 0;
     while done < size {
@@ -153,16 +158,21 @@ mod tests {
         tree.file("/long", &long);
         let of = |path: &str, hash: &str| Expected {
             place: Place::Path(tree.on_host(path)),
+            size: None,
             digest: digest(hash).unwrap(),
         };
         let mut files = vec![of("/empty", EMPTY), of("/abc", ABC), of("/other", ABC)];
         files.push(of("/gone", ABC));
+        files.push(Expected { size: Some(4), ..of("/abc", ABC) });
+        files.push(Expected { size: Some(3), ..of("/abc", ABC) });
         files.push(Expected {
             place: Place::Path(tree.on_host("/long")),
+            size: None,
             digest: Sha256::digest(long.as_bytes()).into(),
         });
         use Content::{Changed, Same, Unreadable};
-        assert_eq!(compare(&files), [Same, Same, Changed, Unreadable, Same]);
+        let files: Vec<&Expected> = files.iter().collect();
+        assert_eq!(compare(&files), [Same, Same, Changed, Unreadable, Changed, Same, Same]);
         assert_eq!(compare(&[]), []);
     }
 }

@@ -146,31 +146,8 @@ pub enum Difference {
     },
 }
 
-impl Difference {
-    /// The file, inside the root.
-    pub fn path(&self) -> &Path {
-        match self {
-            Difference::Missing { path, .. }
-            | Difference::Resized { path, .. }
-            | Difference::NotAFile { path } => path,
-        }
-    }
-}
-
-/// The files that are gone or have another size. Compiled files (`.pyc`) come and go and do not
-/// count; contents are not read.
-pub fn missing_or_resized(
-    root: &Root,
-    distribution: &Distribution,
-    entries: &[RecordEntry<'_>],
-) -> Vec<Difference> {
-    let mut files = Files::of(root, &distribution.folder);
-    let counting = entries.iter().filter(|entry| !entry.path.ends_with(".pyc"));
-    counting.filter_map(|entry| files.difference(entry)).collect()
-}
-
 /// The files of one site folder, looked at with as few calls as there can be.
-struct Files<'a> {
+pub struct Files<'a> {
     root: &'a Root,
     folder: &'a Path,
     /// The site folder itself, in this process's own root: the kernel begins there.
@@ -180,7 +157,8 @@ struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    fn of(root: &'a Root, folder: &'a Path) -> Files<'a> {
+    /// Those of `folder`, where the paths in RECORD begin.
+    pub fn of(root: &'a Root, folder: &'a Path) -> Files<'a> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = match root.is_host() {
             true => rustix::fs::open(folder, flags, Mode::empty()).ok(),
@@ -189,7 +167,12 @@ impl<'a> Files<'a> {
         Files { root, folder, open, folders: BTreeMap::new() }
     }
 
-    fn difference(&mut self, entry: &RecordEntry<'_>) -> Option<Difference> {
+    /// Whether a file is gone or has another size. Compiled files (`.pyc`) come and go and do not
+    /// count; contents are not read.
+    pub fn difference(&mut self, entry: &RecordEntry<'_>) -> Option<Difference> {
+        if entry.path.ends_with(".pyc") {
+            return None;
+        }
         let path = || self.folder.join(&*entry.path);
         self.root.note_with(path);
         let looked = match &self.open {
@@ -253,30 +236,22 @@ impl NativeFile {
     }
 }
 
-/// The native files of a distribution: `*.so`, and what is bundled in `*.libs/` (auditwheel).
-pub fn native_files(distribution: &Distribution, entries: &[RecordEntry<'_>]) -> Vec<NativeFile> {
-    entries
-        .iter()
-        .filter_map(|entry| {
-            let (folders, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
-            let plain = name.ends_with(".so");
-            if !plain && !numbered(name) {
-                return None;
-            }
-            let bundled = folders.split('/').any(|part| part.ends_with(".libs"));
-            Some(NativeFile {
-                path: distribution.folder.join(&*entry.path),
-                is_module: plain && !bundled,
-            })
-        })
-        .collect()
+/// The file of an entry, where it is native: `*.so`, and what is bundled in `*.libs/` (auditwheel).
+pub fn native_file(distribution: &Distribution, entry: &RecordEntry<'_>) -> Option<NativeFile> {
+    let plain = entry.path.ends_with(".so");
+    if !plain && !numbered(&entry.path) {
+        return None;
+    }
+    let folders = entry.path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let bundled = folders.split('/').any(|part| part.ends_with(".libs"));
+    Some(NativeFile { path: distribution.folder.join(&*entry.path), is_module: plain && !bundled })
 }
 
 /// `libz.so.1`, `libz-1a2b.so.1.2.13`.
-fn numbered(name: &str) -> bool {
+fn numbered(path: &str) -> bool {
     // Asked of every file that is installed: most answers need one look.
-    name.ends_with(|last: char| last.is_ascii_digit())
-        && name.rsplit_once(".so.").is_some_and(|(_, number)| {
+    path.ends_with(|last: char| last.is_ascii_digit())
+        && path.rsplit_once(".so.").is_some_and(|(_, number)| {
             number
                 .split('.')
                 .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
@@ -328,11 +303,13 @@ mod tests {
         let root = tree.root();
         let x = Installed::list(&root, &paths(&[site])).find("x").unwrap().unwrap();
         let text = read(&root, &x).unwrap();
-        let entries: Vec<RecordEntry> = entries(&text).collect();
+        let mut files = Files::of(&root, &x.folder);
+        let differences: Vec<Difference> =
+            entries(&text).filter_map(|entry| files.difference(&entry)).collect();
         let at = |path: &str| Path::new(site).join(path);
         let missing = |path, is_outside| Difference::Missing { path: at(path), is_outside };
         assert_eq!(
-            missing_or_resized(&root, &x, &entries),
+            differences,
             [
                 Difference::Resized {
                     path: at("x/short.py"),
@@ -366,8 +343,9 @@ mod tests {
         ]
         .map(|path| entry(path, None))
         .to_vec();
-        let found: Vec<(PathBuf, bool)> = native_files(&x, &entries)
-            .into_iter()
+        let found: Vec<(PathBuf, bool)> = entries
+            .iter()
+            .filter_map(|entry| native_file(&x, entry))
             .map(|file| (file.path, file.is_module))
             .collect();
         assert_eq!(

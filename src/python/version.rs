@@ -145,7 +145,8 @@ impl Specifier {
 }
 
 fn compare(operator: Operator, wanted: &Version, version: &Version) -> bool {
-    let public = version.clone().without_local();
+    // Taking away what is not there would copy the numbers.
+    let public = if version.is_local() { version.clone().without_local() } else { version.clone() };
     let order = public.cmp(wanted);
     match operator {
         Operator::Identical => false,

@@ -1,8 +1,7 @@
 //! Python: the interpreter that would run, its version, and the distributions it would find;
 //! in the full form also what these require and brought along.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::report::{Check, Status};
@@ -79,12 +78,7 @@ pub fn check(request: &Request, python: &PythonCheck, loader: &Loader) -> Vec<Ch
         let files = Files::new(root, &found, loader, failed);
         let every = python.every.then(|| installed.all().0);
         let reached = every.as_ref().unwrap_or(&outcome.reached);
-        for (index, distribution) in reached.iter().enumerate() {
-            checks.extend(files.check(distribution, request.hashes.then_some(index)));
-        }
-        if request.hashes {
-            checks.extend(files.contents(reached));
-        }
+        checks.extend(files.check(reached, request.hashes));
     }
     checks
 }
@@ -339,8 +333,25 @@ struct Files<'a> {
     program: Closure,
     runtime: Runtime,
     failed: Status,
-    /// Files whose contents are to be compared, with the index of their distribution.
-    hashed: RefCell<Vec<(usize, PathBuf, Expected)>>,
+}
+
+/// What was seen of a distribution's files.
+struct Seen<'d> {
+    distribution: &'d Distribution,
+    /// Lines of RECORD.
+    count: usize,
+    troubles: Vec<Trouble>,
+    /// Files whose contents are still to be compared.
+    hashed: Vec<Hashed>,
+    /// What was looked at.
+    trail: Vec<PathBuf>,
+}
+
+/// A file whose contents are to be compared.
+struct Hashed {
+    /// As in RECORD.
+    path: String,
+    expected: Expected,
 }
 
 impl<'a> Files<'a> {
@@ -361,48 +372,75 @@ impl<'a> Files<'a> {
             program: loader.closure(&interpreter.real_path, None),
             runtime: Runtime::of(interpreter, libc),
             failed,
-            hashed: RefCell::default(),
         }
     }
 
-    /// A check for each kind of trouble that a distribution has, or one that there is none.
-    fn check(&self, distribution: &Distribution, hash_as: Option<usize>) -> Vec<Check> {
-        let subject = distribution.name.clone();
-        let text = match record::read(self.root, distribution) {
-            Ok(text) => text,
-            Err(error) if is_absent(&error) => {
-                // Packages of a Linux distribution have no RECORD.
-                let message = "has no RECORD to go by";
-                return vec![Check::new("record.none", Status::Skip, subject, message)];
+    /// A check for each kind of trouble that a distribution has, or one that there is none; with
+    /// `hashes` also of the contents of its files.
+    fn check(&self, distributions: &[Distribution], hashes: bool) -> Vec<Check> {
+        let (mut seen, mut checks) = (Vec::new(), Vec::new());
+        for distribution in distributions {
+            match self.look(distribution, hashes) {
+                Ok(one) => seen.push(one),
+                Err(error) => {
+                    checks.push(self.without_record(distribution, &error).looked_at(self.root));
+                }
             }
-            Err(error) => {
-                let message = format!("its RECORD cannot be read: {error}");
-                return vec![Check::new("record.unreadable", self.failed, subject, message)];
-            }
-        };
-        let entries: Vec<RecordEntry> = record::entries(&text).collect();
-        let differences = record::missing_or_resized(self.root, distribution, &entries);
-        let whole = differences.is_empty();
-        let mut troubles = self.differences(distribution, &differences);
-        let tags = match self.wheel_tags(distribution) {
-            Ok(tags) => tags,
-            Err(trouble) => {
-                troubles.push(trouble);
-                Vec::new()
-            }
-        };
-        troubles.extend(self.misfit(&tags));
-        troubles.extend(self.native_files(distribution, &entries, wheel_tag::are_for_any(&tags)));
-        if let Some(index) = hash_as {
-            self.note_hashes(index, distribution, &entries, &differences);
         }
-        let mut checks = self.gathered(distribution, troubles);
-        if whole {
-            let message = format!("{} files as recorded", entries.len());
+        let compared = hashes.then(|| self.compare(&mut seen)).flatten();
+        checks.extend(seen.into_iter().flat_map(|one| self.concluded(one)));
+        checks.extend(compared);
+        checks
+    }
+
+    /// Looks at every file of RECORD; an error is that it cannot be read.
+    fn look<'d>(&self, distribution: &'d Distribution, hashes: bool) -> io::Result<Seen<'d>> {
+        let text = record::read(self.root, distribution)?;
+        let mut files = record::Files::of(self.root, &distribution.folder);
+        let (mut count, mut differences) = (0, Vec::new());
+        let (mut native, mut hashed) = (Vec::new(), Vec::new());
+        for entry in record::entries(&text) {
+            count += 1;
+            native.extend(record::native_file(distribution, &entry));
+            // What is opened for its contents need not be looked at before.
+            match hashes.then(|| self.hashed(distribution, &entry)).flatten() {
+                Some(file) => hashed.push(file),
+                None => differences.extend(files.difference(&entry)),
+            }
+        }
+        let mut troubles = self.differences(distribution, &differences);
+        let tags = self.wheel_tags(distribution).unwrap_or_else(|trouble| {
+            troubles.push(trouble);
+            Vec::new()
+        });
+        troubles.extend(self.misfit(&tags));
+        let for_any = wheel_tag::are_for_any(&tags);
+        troubles.extend(native.iter().filter_map(|file| self.native_file(file, &native, for_any)));
+        let trail = self.root.take_trail();
+        Ok(Seen { distribution, count, troubles, hashed, trail })
+    }
+
+    fn without_record(&self, distribution: &Distribution, error: &io::Error) -> Check {
+        let subject = distribution.name.clone();
+        if is_absent(error) {
+            // Packages of a Linux distribution have no RECORD.
+            return Check::new("record.none", Status::Skip, subject, "has no RECORD to go by");
+        }
+        let message = format!("its RECORD cannot be read: {error}");
+        Check::new("record.unreadable", self.failed, subject, message)
+    }
+
+    fn concluded(&self, seen: Seen<'_>) -> Vec<Check> {
+        let is_whole =
+            !seen.troubles.iter().any(|one| matches!(one.id, "record.missing" | "record.size"));
+        let mut checks = self.gathered(seen.distribution, seen.troubles);
+        if is_whole {
+            let subject = seen.distribution.name.clone();
+            let message = format!("{} files as recorded", seen.count);
             checks.push(Check::new("record.missing", Status::Pass, subject, message));
         }
         if let Some(check) = checks.pop() {
-            checks.push(check.looked_at(self.root));
+            checks.push(check.with_paths(&seen.trail));
         }
         checks
     }
@@ -428,59 +466,63 @@ impl<'a> Files<'a> {
         checks
     }
 
-    fn note_hashes(
-        &self,
-        index: usize,
-        distribution: &Distribution,
-        entries: &[RecordEntry],
-        differences: &[Difference],
-    ) {
-        let mut hashed = self.hashed.borrow_mut();
-        for entry in entries {
-            let Some(digest) = entry.hash.as_deref().and_then(content::digest) else { continue };
-            let inside = distribution.folder.join(&*entry.path);
-            // What is gone, of another size or out of reach has been said.
-            if differences.iter().any(|difference| difference.path() == inside) {
-                continue;
-            }
-            if let Ok(place) = self.root.place(&inside) {
-                hashed.push((index, inside, Expected { place, digest }));
-            }
-        }
+    /// The file of an entry, where there is a hash to compare its contents with.
+    fn hashed(&self, distribution: &Distribution, entry: &RecordEntry) -> Option<Hashed> {
+        let digest = content::digest(entry.hash.as_deref()?)?;
+        let place = self.root.place(&distribution.folder.join(&*entry.path)).ok()?;
+        let expected = Expected { place, size: entry.size, digest };
+        Some(Hashed { path: entry.path.clone().into_owned(), expected })
     }
 
-    /// Compares the contents of all files that [`Files::check`] has met.
-    fn contents(&self, reached: &[Distribution]) -> Vec<Check> {
-        let hashed = self.hashed.take();
-        let files: Vec<Expected> = hashed.iter().map(|(_, _, file)| file.clone()).collect();
-        let answers = content::compare(&files);
-        let same = answers.iter().filter(|answer| **answer == Content::Same).count();
-        let mut troubles: BTreeMap<usize, Vec<Trouble>> = BTreeMap::new();
-        for ((index, path_of, _), answer) in hashed.iter().zip(&answers) {
-            let path = path_of.display();
-            let text = match answer {
-                Content::Same => continue,
-                Content::Changed => format!("{path} has other contents than were installed"),
-                // A file that is gone has been said.
-                Content::Unreadable if !self.root.exists(path_of) => continue,
-                Content::Unreadable => format!("{path} cannot be read"),
-            };
-            let is_debians = reached.get(*index).is_some_and(|one| one.is_debians(self.root));
-            let is_harmless = is_debians || !is_code(path_of);
-            let trouble = Trouble { id: "record.hash", is_harmless, text };
-            troubles.entry(*index).or_default().push(trouble);
-        }
-        let mut checks = Vec::new();
-        for (index, troubles) in troubles {
-            if let Some(distribution) = reached.get(index) {
-                checks.extend(self.gathered(distribution, troubles));
+    /// Compares the contents of all files that there are hashes for, on all cores. What is wrong
+    /// is put to the troubles of their distributions.
+    fn compare(&self, seen: &mut [Seen<'_>]) -> Option<Check> {
+        let files: Vec<&Expected> =
+            seen.iter().flat_map(|one| &one.hashed).map(|file| &file.expected).collect();
+        let mut answers = content::compare(&files).into_iter();
+        let (mut same, mut changed) = (0, false);
+        for one in seen {
+            for (file, answer) in std::mem::take(&mut one.hashed).iter().zip(&mut answers) {
+                if answer == Content::Same {
+                    same += 1;
+                    continue;
+                }
+                let found = self.other_contents(one.distribution, file, answer);
+                changed |= found.as_ref().is_some_and(|trouble| trouble.id == "record.hash");
+                one.troubles.extend(found);
             }
         }
-        if checks.is_empty() {
-            let message = format!("the contents of {same} files are as recorded");
-            checks.push(Check::new("record.hash", Status::Pass, "installed files", message));
+        // These paths have been noted when they were met in RECORD.
+        self.root.take_trail();
+        let message = format!("the contents of {same} files are as recorded");
+        let check = || Check::new("record.hash", Status::Pass, "installed files", message);
+        (!changed).then(check)
+    }
+
+    /// What is wrong with a file that has not the contents it should have. That it is gone or of
+    /// another size says more.
+    fn other_contents(
+        &self,
+        distribution: &Distribution,
+        file: &Hashed,
+        answer: Content,
+    ) -> Option<Trouble> {
+        let size = file.expected.size;
+        let entry = RecordEntry { path: file.path.as_str().into(), hash: None, size };
+        let difference = record::Files::of(self.root, &distribution.folder).difference(&entry);
+        if difference.is_some() {
+            return self.differences(distribution, difference.as_slice()).pop();
         }
-        checks
+        let inside = distribution.folder.join(&file.path);
+        let path = inside.display();
+        let text = match answer {
+            // Compiled files come and go.
+            Content::Unreadable if !self.root.exists(&inside) => return None,
+            Content::Unreadable => format!("{path} cannot be read"),
+            _ => format!("{path} has other contents than were installed"),
+        };
+        let is_harmless = distribution.is_debians(self.root) || !is_code(&inside);
+        Some(Trouble { id: "record.hash", is_harmless, text })
     }
 
     fn differences(&self, distribution: &Distribution, differences: &[Difference]) -> Vec<Trouble> {
@@ -533,16 +575,6 @@ impl<'a> Files<'a> {
     }
 
     /// `for_any`: the wheel says that it runs on any machine.
-    fn native_files(
-        &self,
-        distribution: &Distribution,
-        entries: &[RecordEntry],
-        for_any: bool,
-    ) -> Vec<Trouble> {
-        let files = record::native_files(distribution, entries);
-        files.iter().filter_map(|file| self.native_file(file, &files, for_any)).collect()
-    }
-
     fn native_file(
         &self,
         file: &NativeFile,
@@ -628,8 +660,8 @@ fn is_code(path: &Path) -> bool {
 
 /// Whether there is no such file. An `.egg-info` of distutils and a zipped egg are files
 /// themselves, in which there is none.
-fn is_absent(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind;
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 

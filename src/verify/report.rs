@@ -2,6 +2,7 @@
 //! the identifiers of the checks, of the form part.problem (docs/checks.md).
 
 use std::fmt::{self, Write};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -87,8 +88,12 @@ impl Check {
     }
 
     /// The same with the paths that `root` was asked about since the last check.
-    pub fn looked_at(mut self, root: &Root) -> Check {
-        let paths = root.take_trail();
+    pub fn looked_at(self, root: &Root) -> Check {
+        self.with_paths(&root.take_trail())
+    }
+
+    /// The same with the paths that were looked at for it.
+    pub fn with_paths(mut self, paths: &[PathBuf]) -> Check {
         self.paths = paths.iter().map(|path| path.display().to_string()).collect();
         self
     }
