@@ -86,7 +86,7 @@ fn has_https() -> bool {
     let arguments = ["healthcheck", "--url", "https://127.0.0.1:1/"];
     let ended = Launch::beside().arguments(&arguments).start().end();
     ended.expect(1);
-    !ended.text().contains("built without https")
+    !ended.stderr.contains("built without https")
 }
 
 fn config(folder: &Folder, checks: &str) -> String {

@@ -96,10 +96,12 @@ fn tini_says_what_scripts_look_for() {
     assert_eq!(run(Place::First, "tini", &["--", "/bin/true"]).expect(0).stderr, "");
     let silent = Launch::beside().variable("TINI_VERBOSITY", "0");
     assert_eq!(silent.arguments(&["--as", "tini", "/bin/true"]).start().end().expect(0).stderr, "");
-    // The shell ends when the orphan is gone from the process table: when it has been reaped.
-    let orphan =
-        "orphan=$(sh -c '/bin/true >&- & echo $!'); while kill -0 $orphan; do :; done 2>&-";
-    let warned = run(Place::First, "tini", &["-w", "--", "/bin/sh", "-c", orphan]);
+    let watchful = Launch::first().arguments(&["--as", "tini", "-w"]);
+    let mut running = watchful.workload(&["orphans", "1"]).start();
+    running.line("orphans 1 elsewhere 0");
+    running.until("the orphan's end", |running| processes::children(running.pid()).len() == 1);
+    running.signal(libc::SIGTERM);
+    let warned = running.end();
     assert!(
         warned.expect(0).stderr.contains("Reaped zombie process with pid="),
         "{}",

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub use facts::Facts;
 pub use judge::{Judgement, judge};
 
-use crate::init::death::Death;
+use crate::init::death::{Death, begin_to_speak};
 use crate::init::frame::Cause;
 
 /// What was known before the death.
@@ -44,6 +44,7 @@ pub fn explain(death: &Death, before: &Before) -> Cause {
     }
     let judgement = judge(&collect::collect(death, before));
     let line = &judgement.line;
+    begin_to_speak();
     match judgement.cause {
         // We have said ourselves that we kill it.
         Cause::Asked if death.killed_by_us => tracing::debug!("{line}"),

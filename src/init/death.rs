@@ -1,9 +1,13 @@
 //! The workload's end: what PID 1 knows of it, and the one-shot child that says why. The child
-//! reads files, which PID 1 does not; PID 1 gives it [`DEADLINE`] and says less without it.
+//! reads files, which PID 1 does not; PID 1 gives it [`DEADLINE`] and says less without it. A page
+//! that both share says that the child has begun to speak, so that nothing is said twice.
 
-#![allow(unsafe_code, reason = "fork")]
+#![allow(unsafe_code, reason = "fork, shared memory")]
 
 use std::io;
+use std::ptr::{NonNull, null_mut};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use nix::unistd::{ForkResult, fork};
@@ -87,6 +91,30 @@ impl Default for Senders {
     }
 }
 
+/// Whether the child has begun to speak. One page serves all deaths; it is never unmapped.
+static SPEAKS: OnceLock<Option<&'static AtomicBool>> = OnceLock::new();
+
+/// `None` where there is no memory for the page: then a late child's line may come beside ours.
+fn speaks() -> Option<&'static AtomicBool> {
+    *SPEAKS.get_or_init(|| {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        // SAFETY: a new mapping, at an address that the kernel chooses.
+        let page =
+            unsafe { libc::mmap(null_mut(), size_of::<AtomicBool>(), protection, flags, -1, 0) };
+        let page = NonNull::new(page).filter(|_| page != libc::MAP_FAILED)?;
+        // SAFETY: mapped, aligned, zero, which is `false`, and never unmapped.
+        Some(unsafe { page.cast::<AtomicBool>().as_ref() })
+    })
+}
+
+/// Called by the child when its line is next.
+pub fn begin_to_speak() {
+    if let Some(speaks) = speaks() {
+        speaks.store(true, Relaxed);
+    }
+}
+
 /// The child that explains.
 pub struct Explainer {
     child: Pid,
@@ -98,6 +126,9 @@ impl Explainer {
     /// Starts it. It has every signal blocked, as we have, so that the TERM for everybody does
     /// not end it.
     pub fn start(explain: Explain, death: Death) -> io::Result<Explainer> {
+        if let Some(speaks) = speaks() {
+            speaks.store(false, Relaxed);
+        }
         // SAFETY: this process has one thread, so that the child may do whatever we may.
         match unsafe { fork() }? {
             ForkResult::Parent { child } => {
@@ -134,19 +165,22 @@ impl Explainer {
     }
 }
 
-/// What PID 1 says itself where nobody explains: the end alone.
+/// What PID 1 says itself where nobody has explained: the end alone.
 pub fn tell_briefly(death: &Death) -> Cause {
     let pid = death.workload.raw();
-    if death.by_the_stop().is_some() {
-        return Cause::Asked;
-    }
+    let silent = speaks().is_some_and(|speaks| speaks.load(Relaxed));
     match death.ended {
+        _ if death.by_the_stop().is_some() => Cause::Asked,
         Ended::Code(code) => {
-            tracing::warn!("the workload (pid {pid}) ended with code {code}");
+            if !silent {
+                tracing::warn!("the workload (pid {pid}) ended with code {code}");
+            }
             Cause::Code
         }
         Ended::Signal(number) | Ended::Dumped(number) => {
-            tracing::warn!("the workload (pid {pid}) was ended by signal {number}");
+            if !silent {
+                tracing::warn!("the workload (pid {pid}) was ended by signal {number}");
+            }
             Cause::Signal
         }
     }
