@@ -20,8 +20,9 @@ import sys
 import tempfile
 import time
 
+from verification import environment
+
 HERE = pathlib.Path(__file__).resolve().parent
-LIST = HERE / "data/ipfs-kit-py311.txt"
 BEGIN, END = "<!-- dependencies: begin -->", "<!-- dependencies: end -->"
 LIMIT = 30
 
@@ -34,19 +35,6 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--write", action="store_true")
     return parser.parse_args()
-
-
-def environment(given):
-    """The one that benches/verification.py makes, too."""
-    if given:
-        return given
-    folder = HERE.parent / "target/verification-environment"
-    if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "-r", LIST]
-        subprocess.run(pip, check=True)
-        (folder / "complete").touch()
-    return folder
 
 
 def status(path, packages):

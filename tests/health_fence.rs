@@ -10,19 +10,8 @@ mod harness;
 
 use std::net::{SocketAddr, TcpListener};
 
-use harness::endpoint::{ask, free_address};
+use harness::endpoint::{ask, free_address, served};
 use harness::{Folder, Launch, Place, Running, only_as_root, only_on_this_machine, processes};
-
-fn started(launch: Launch) -> (Running, SocketAddr) {
-    let address = free_address(Place::Beside);
-    let launch = launch.arguments(&["--listen", &address.to_string()]);
-    let mut running = launch.workload(&["ignore-term"]).start();
-    running.line("ready");
-    running.until("ready", |running| {
-        ask(running, address, "/readyz").is_ok_and(|answer| answer.status == 200)
-    });
-    (running, address)
-}
 
 /// Its own words about itself and the kernel's have to be the same.
 fn is_fenced_in(running: &Running, address: SocketAddr, uid: u32) {
@@ -47,7 +36,7 @@ fn as_root_it_becomes_nobody_and_keeps_nothing() {
     if !only_on_this_machine("an emulator has neither fence") || !only_as_root("becoming nobody") {
         return;
     }
-    let (running, address) = started(Launch::beside().open(9));
+    let (running, address) = served(Launch::beside().open(9));
     is_fenced_in(&running, address, 65534);
     let health = processes::health(running.pid()).unwrap();
     assert_eq!(processes::status(health, "CapBnd").unwrap(), "0000000000000000");
@@ -71,7 +60,7 @@ fn as_another_user_it_stays_that_user() {
         return;
     }
     let folder = Folder::new();
-    let (running, address) = started(Launch::beside().program(&folder.program()).user(1000));
+    let (running, address) = served(Launch::beside().program(&folder.program()).user(1000));
     is_fenced_in(&running, address, 1000);
 }
 
@@ -82,7 +71,7 @@ fn as_root_without_any_capability_it_stays_root_and_has_none() {
     }
     let none = ["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"];
     let launch = Launch::beside().program("/usr/bin/setpriv").arguments(&none);
-    let (running, address) = started(launch.argument(harness::program()));
+    let (running, address) = served(launch.argument(harness::program()));
     is_fenced_in(&running, address, 0);
 }
 

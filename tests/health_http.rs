@@ -13,8 +13,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use harness::endpoint::{ask, free_address};
-use harness::{Launch, Place, Running, only_on_this_machine, patience, processes};
+use harness::endpoint::{ask, served};
+use harness::{Launch, Running, only_on_this_machine, patience, processes};
 
 /// A running mak-init whose workload is ready.
 struct Endpoint {
@@ -34,13 +34,7 @@ impl Endpoint {
     }
 
     fn of(launch: Launch) -> Endpoint {
-        let address = free_address(Place::Beside);
-        let launch = launch.arguments(&["--listen", &address.to_string()]);
-        let mut running = launch.workload(&["ignore-term"]).start();
-        running.line("ready");
-        running.until("ready", |running| {
-            ask(running, address, "/readyz").is_ok_and(|answer| answer.status == 200)
-        });
+        let (running, address) = served(launch);
         Endpoint { running, address }
     }
 

@@ -193,17 +193,7 @@ fn add_python(started: &Started, words: &Words, request: &mut Request) -> Result
             .open()
             .map_err(|error| usage(&format!("--requirements: cannot read {file}: {error}")))?;
     }
-    let python = request.python.get_or_insert_with(|| PythonCheck {
-        interpreter: None,
-        requires: None,
-        requirements: Vec::new(),
-        optional: Vec::new(),
-        files: Vec::new(),
-        modules: Vec::new(),
-        every: false,
-        loads: Vec::new(),
-        severity: Severity::Required,
-    });
+    let python = request.python.get_or_insert_with(PythonCheck::of_any);
     python.files.extend(files.into_iter().map(PathBuf::from));
     if named.is_some() {
         python.interpreter = named;

@@ -158,17 +158,7 @@ fn request(settings: &Settings) -> Request {
         }
     }
     if request.python.is_none() && !settings.files.is_empty() {
-        request.python = Some(PythonCheck {
-            every: false,
-            interpreter: None,
-            requires: None,
-            requirements: Vec::new(),
-            optional: Vec::new(),
-            files: Vec::new(),
-            modules: Vec::new(),
-            loads: Vec::new(),
-            severity: Severity::Required,
-        });
+        request.python = Some(PythonCheck::of_any());
     }
     if let Some(python) = &mut request.python {
         python.files.extend(settings.files.iter().cloned());

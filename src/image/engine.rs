@@ -11,7 +11,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::error::ImageError;
-use super::spool::Spool;
+use super::percent::encoded;
+use super::spool::{Spool, Spooling};
 
 const SOCKET: &str = "/var/run/docker.sock";
 /// An engine that packs a large image says nothing for a while.
@@ -32,7 +33,8 @@ pub fn save(name: &str) -> Result<File, ImageError> {
         ImageError::passing(format!("cannot ask the engine at {host} (DOCKER_HOST): {error}"))
     };
     let mut stream = connect(&host)?;
-    let request = format!("GET /images/{}/get HTTP/1.0\r\nHost: docker\r\n\r\n", encoded(name));
+    let request =
+        format!("GET /images/{}/get HTTP/1.0\r\nHost: docker\r\n\r\n", encoded(name, b"/:@"));
     stream.write_all(request.as_bytes()).map_err(passing)?;
     let mut answer = BufReader::with_capacity(128 << 10, stream);
     let status = header(&mut answer).map_err(passing)?;
@@ -45,19 +47,11 @@ pub fn save(name: &str) -> Result<File, ImageError> {
             _ => ImageError::passing(format!("the engine answers {status} for {name}: {text}")),
         });
     }
-    let failed = |error: io::Error| ImageError::io(&format!("docker:{name}"), &error);
-    let mut spool = Spool::new().map_err(failed)?;
-    let mut block = vec![0; 128 << 10];
-    loop {
-        match answer.read(&mut block) {
-            Ok(0) => break,
-            Ok(count) => spool.add(block.get(..count).unwrap_or_default()).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(passing(error)),
-        }
-    }
-    spool.settle().map_err(failed)?;
-    spool.file().try_clone().map_err(failed)
+    let spool = Spool::of(answer).map_err(|error| match error {
+        Spooling::Read(error) => passing(error),
+        Spooling::Write(error) => ImageError::io(&format!("docker:{name}"), &error),
+    })?;
+    spool.file().try_clone().map_err(|error| ImageError::io(&format!("docker:{name}"), &error))
 }
 
 fn connect(host: &str) -> Result<Box<dyn Stream>, ImageError> {
@@ -98,36 +92,9 @@ fn header(answer: &mut impl BufRead) -> io::Result<u16> {
     Err(broken())
 }
 
-/// A name in the path of a URL (RFC 3986): what is not plain is a percent sign and two digits.
-fn encoded(name: &str) -> String {
-    let mut out = String::new();
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z'
-            | b'A'..=b'Z'
-            | b'0'..=b'9'
-            | b'-'
-            | b'.'
-            | b'_'
-            | b'~'
-            | b'/'
-            | b':'
-            | b'@' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_cannot_leave_its_place_in_the_request() {
-        assert_eq!(encoded("host:5000/a/b@sha256:0"), "host:5000/a/b@sha256:0");
-        assert_eq!(encoded("x y\r\n?é"), "x%20y%0D%0A%3F%C3%A9");
-    }
 
     #[test]
     fn the_status_of_an_answer_is_read_and_what_is_none_is_refused() {

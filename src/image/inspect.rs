@@ -8,7 +8,7 @@ use super::packages::{self, Package};
 use super::scan;
 use super::source::Image;
 use super::start;
-use crate::config::{Profile, Severity};
+use crate::config::Profile;
 use crate::loader::{Loader, Processor};
 use crate::platform::{Arch, Root, detect};
 use crate::python::metadata::Metadata;
@@ -157,17 +157,7 @@ fn request(root: &Root, run: &Run, arch: Arch, wanted: &Wanted) -> Request {
     request.processor = Some(Processor::default());
     request.working_folder = Some(start::folder(run));
     let wants_python = request.python.is_some();
-    let python = request.python.get_or_insert_with(|| PythonCheck {
-        interpreter: None,
-        requires: None,
-        requirements: Vec::new(),
-        optional: Vec::new(),
-        files: Vec::new(),
-        modules: Vec::new(),
-        every: true,
-        loads: Vec::new(),
-        severity: Severity::Required,
-    });
+    let python = request.python.get_or_insert_with(PythonCheck::of_any);
     python.every = true;
     // Most images have no Python, and nobody asked for one.
     if !wants_python && verify::python::find(&request, None).is_err() {

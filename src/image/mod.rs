@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `source` | what SOURCE names, and the images in it |
 //! | `store` | where the blobs lie |
-//! | `registry`, `engine`, `http` | blobs and archives that are asked for |
+//! | `registry`, `engine`, `credentials`, `percent` | blobs and archives that are asked for |
 //! | `manifest` | the documents of an image |
 //! | `digest`, `decode`, `spool`, `tar` | what blobs are made of |
 //! | `layer` | one layer over those below |
@@ -26,6 +26,7 @@ pub mod inspect;
 pub mod layer;
 pub mod manifest;
 pub mod packages;
+mod percent;
 pub mod registry;
 pub mod sarif;
 pub mod sbom;

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::inspect::name_and_version;
+use super::percent::encoded;
 use crate::platform::Root;
 
 /// A full desktop's database has a few MiB.
@@ -140,16 +141,7 @@ fn distribution(root: &Root, folder: &Path) -> Option<Package> {
     Some(Package { purl, name, version, licence })
 }
 
-/// What a purl leaves as it is; the rest is a percent sign and two digits.
+/// What a purl leaves as it is stays.
 fn quoted(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
-                out.push(char::from(byte));
-            }
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
+    encoded(text, b":")
 }

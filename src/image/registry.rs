@@ -14,7 +14,7 @@ use super::credentials::{self, Credentials, to_base64};
 use super::digest::Digest;
 use super::error::ImageError;
 use super::manifest::Descriptor;
-use super::spool::Spool;
+use super::spool::{Spool, Spooling};
 use super::store::check_digest;
 use crate::platform::file::{Kind, Meta, Part};
 use crate::platform::read_regular;
@@ -164,20 +164,11 @@ impl Registry {
         let url = format!("{}/blobs/{digest}", self.base);
         let response = self.get(&url, "*/*")?;
         let failed = |error: io::Error| ImageError::passing(format!("{url}: {error}"));
-        let mut spool = Spool::new().map_err(failed)?;
         // One byte more than is promised would be noticed by the digest; a stream without an end
         // is not waited for.
-        let mut reader = response.into_body().into_reader().take(descriptor.size.saturating_add(1));
-        let mut block = vec![0; 128 << 10];
-        loop {
-            match reader.read(&mut block) {
-                Ok(0) => break,
-                Ok(count) => spool.add(block.get(..count).unwrap_or_default()).map_err(failed)?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        spool.settle().map_err(failed)?;
+        let reader = response.into_body().into_reader().take(descriptor.size.saturating_add(1));
+        let spool = Spool::of(reader)
+            .map_err(|(Spooling::Read(error) | Spooling::Write(error))| failed(error))?;
         let meta = Meta { kind: Kind::File, mode: 0o644, uid: 0, gid: 0, size: spool.end() };
         Ok(Part { file: spool.file(), start: 0, meta })
     }

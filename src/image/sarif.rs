@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::findings::Findings;
+use super::percent::encoded;
 use crate::config::catalogue;
 use crate::verify::{Check, Status};
 
@@ -84,14 +85,5 @@ fn result(check: &Check, index: usize, name: &str, platform: &str) -> Value {
 
 /// A path as a relative reference (RFC 3986, 4.2): without a leading slash or a colon.
 fn uri(path: &str) -> String {
-    let mut out = String::new();
-    for byte in path.trim_start_matches('/').bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                out.push(char::from(byte));
-            }
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
+    encoded(path.trim_start_matches('/'), b"/")
 }

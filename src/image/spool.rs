@@ -2,7 +2,7 @@
 //! and an archive that comes through a pipe. It is gone when mak ends, however it ends.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +10,17 @@ use std::sync::Arc;
 /// As much as is kept of one image. It stops what would fill any disk, and is well above the
 /// largest images that are built.
 pub const MOST_BYTES: u64 = 64 << 30;
+
+/// As much is read at a time.
+const BLOCK: usize = 128 << 10;
+
+/// Whose fault it is that a stream is not in the file.
+pub enum Spooling {
+    /// The stream's.
+    Read(io::Error),
+    /// The file's.
+    Write(io::Error),
+}
 
 /// The file.
 pub struct Spool {
@@ -37,6 +48,25 @@ impl Spool {
         })?;
         std::fs::remove_file(&path)?;
         Ok(Spool { file: Arc::new(file), end: 0 })
+    }
+
+    /// All that `reader` gives.
+    pub fn of(mut reader: impl Read) -> Result<Spool, Spooling> {
+        let mut spool = Spool::new().map_err(Spooling::Write)?;
+        let mut block = vec![0; BLOCK];
+        loop {
+            match reader.read(&mut block) {
+                Ok(0) => break,
+                Ok(count) => {
+                    let read = block.get(..count).unwrap_or_default();
+                    spool.add(read).map_err(Spooling::Write)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Spooling::Read(error)),
+            }
+        }
+        spool.settle().map_err(Spooling::Write)?;
+        Ok(spool)
     }
 
     /// The file itself.

@@ -12,7 +12,7 @@ use super::digest::Digest;
 use super::error::ImageError;
 use super::manifest::Descriptor;
 use super::registry::Registry;
-use super::spool::Spool;
+use super::spool::{Spool, Spooling};
 use super::tar::{Input, Members, Type};
 use crate::platform::file::{Kind, Meta, Part, Regular};
 
@@ -221,19 +221,11 @@ fn spooled_stream(mut file: File, what: &str) -> Result<Arc<File>, ImageError> {
     spooled(decode(whole, how), what)
 }
 
-fn spooled(mut reader: impl Read, what: &str) -> Result<Arc<File>, ImageError> {
-    let failed = |error: io::Error| ImageError::io(what, &error);
-    let mut spool = Spool::new().map_err(failed)?;
-    let mut block = vec![0; 128 << 10];
-    loop {
-        match reader.read(&mut block) {
-            Ok(0) => break,
-            Ok(count) => spool.add(block.get(..count).unwrap_or_default()).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(ImageError::unfit(format!("{what}: {error}"))),
-        }
-    }
-    spool.settle().map_err(failed)?;
+fn spooled(reader: impl Read, what: &str) -> Result<Arc<File>, ImageError> {
+    let spool = Spool::of(reader).map_err(|error| match error {
+        Spooling::Read(error) => ImageError::unfit(format!("{what}: {error}")),
+        Spooling::Write(error) => ImageError::io(what, &error),
+    })?;
     Ok(spool.file())
 }
 

@@ -168,22 +168,16 @@ impl Explainer {
 /// What PID 1 says itself where nobody has explained: the end alone.
 pub fn tell_briefly(death: &Death) -> Cause {
     let pid = death.workload.raw();
-    let silent = speaks().is_some_and(|speaks| speaks.load(Relaxed));
+    let has_spoken = speaks().is_some_and(|speaks| speaks.load(Relaxed));
     match death.ended {
-        _ if death.by_the_stop().is_some() => Cause::Asked,
-        Ended::Code(code) => {
-            if !silent {
-                tracing::warn!("the workload (pid {pid}) ended with code {code}");
-            }
-            Cause::Code
-        }
+        _ if death.by_the_stop().is_some() => return Cause::Asked,
+        _ if has_spoken => {}
+        Ended::Code(code) => tracing::warn!("the workload (pid {pid}) ended with code {code}"),
         Ended::Signal(number) | Ended::Dumped(number) => {
-            if !silent {
-                tracing::warn!("the workload (pid {pid}) was ended by signal {number}");
-            }
-            Cause::Signal
+            tracing::warn!("the workload (pid {pid}) was ended by signal {number}");
         }
     }
+    if death.ended.signal().is_some() { Cause::Signal } else { Cause::Code }
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ pub struct SetUpMemory;
 // SAFETY: a piece is inside the array, aligned as asked for, and overlaps no other one that is
 // alive, as `USED` only ever goes back over the piece that ends there. Everything else is libc's.
 unsafe impl GlobalAlloc for SetUpMemory {
+    // SAFETY: what GlobalAlloc asks of a caller is what the array and libc need.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match take(layout) {
             Some(piece) => piece,
@@ -65,6 +66,7 @@ unsafe impl GlobalAlloc for SetUpMemory {
         }
     }
 
+    // SAFETY: what GlobalAlloc asks of a caller is what the array and libc need.
     unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
         match place(piece) {
             Some(start) => put_back(start, layout.size()),
@@ -73,6 +75,7 @@ unsafe impl GlobalAlloc for SetUpMemory {
         }
     }
 
+    // SAFETY: what GlobalAlloc asks of a caller is what the array and libc need.
     unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let Some(start) = place(piece) else {
             // SAFETY: as this function's own caller promises; it is not from the array.

@@ -96,16 +96,14 @@ fn pointers(words: &[CString]) -> Vec<*const c_char> {
 }
 
 fn clone(lent: &Lent) -> Option<Pid> {
-    // SAFETY: the child gets the end of a stack of its own (aligned, growing down), on which no
-    // other child is: one that has not left has `is_kept` say so. `lent` lives until the child has
-    // left this memory, or for good. It shares libc's thread with us, which waits meanwhile; it
-    // only makes system calls that keep nothing there.
-    let raw = unsafe {
-        let top = ITS_STACK.0.get().cast::<u8>().add(STACK);
-        let lent = (&raw const *lent).cast_mut().cast();
-        libc::clone(become_it, top.cast(), libc::CLONE_VM | libc::SIGCHLD, lent)
-    };
-    Pid::new(raw)
+    let top = ITS_STACK.0.get().cast::<u8>().wrapping_add(STACK);
+    let words = (&raw const *lent).cast_mut().cast();
+    let flags = libc::CLONE_VM | libc::SIGCHLD;
+    // The child shares libc's thread with us, which waits meanwhile; it only makes system calls that
+    // keep nothing there.
+    // SAFETY: its stack is its own (aligned, growing down): no other child is on it, as one that has
+    // not left has `is_kept` say so. `lent` lives until it has left this memory, or for good.
+    Pid::new(unsafe { libc::clone(become_it, top.cast(), flags, words) })
 }
 
 /// True as soon as the child has executed or ended, which closes its end of the pipe.

@@ -60,12 +60,7 @@ const NO_MEMORY_LIMIT: u64 = 1 << 62;
 /// The limits of this process, with /proc and the mounted hierarchies looked up inside `root`.
 /// For the process itself that is [`Root::host`]; the tests bring a folder.
 pub fn limits(root: &Root) -> CgroupLimits {
-    let text = |path: &str| -> String {
-        let bytes = root.read(Path::new(path), MOST_PROC_BYTES).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let memberships = memberships(&text("/proc/self/cgroup"));
-    let mounts = mounts(&text("/proc/self/mountinfo"));
+    let (memberships, mounts) = hierarchies(root);
     let place = |controller: &str| Place::of(controller, &memberships, &mounts);
     let (memory, cpu, processes) = (place("memory"), place("cpu"), place("pids"));
     CgroupLimits {
@@ -75,6 +70,15 @@ pub fn limits(root: &Root) -> CgroupLimits {
         processes: processes
             .and_then(|place| least(&place, |dir| number(&read(root, dir, "pids.max")?))),
     }
+}
+
+/// What /proc inside `root` says of this process's groups and of the mounted hierarchies.
+fn hierarchies(root: &Root) -> (Vec<Membership>, Vec<Mount>) {
+    let text = |path: &str| -> String {
+        let bytes = root.read(Path::new(path), MOST_PROC_BYTES).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    (memberships(&text("/proc/self/cgroup")), mounts(&text("/proc/self/mountinfo")))
 }
 
 /// What this process's control group uses at this moment; absent where it cannot be read.
@@ -91,12 +95,7 @@ pub struct CgroupUsage {
 
 /// The use of this process's group, looked up as [`limits`] does.
 pub fn usage(root: &Root) -> CgroupUsage {
-    let text = |path: &str| -> String {
-        let bytes = root.read(Path::new(path), MOST_PROC_BYTES).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let memberships = memberships(&text("/proc/self/cgroup"));
-    let mounts = mounts(&text("/proc/self/mountinfo"));
+    let (memberships, mounts) = hierarchies(root);
     let place = |controller: &str| Place::of(controller, &memberships, &mounts);
     CgroupUsage {
         memory_bytes: place("memory").and_then(|place| memory_use(root, &place)),

@@ -13,6 +13,7 @@ use super::container::{self, Config, Container, Known, MOUNTED, engine};
 use super::report::{CATEGORIES, OnPlatform};
 use super::{Request, http, judge, program};
 use crate::build::platforms::word;
+use crate::config::DEFAULT_PATH;
 use crate::engine::known;
 use crate::engine::process::{self, Fault};
 use crate::platform::Arch;
@@ -265,10 +266,7 @@ impl Looks<'_> {
     }
 
     fn runtime(&self, known: &Known) -> Check {
-        let path = known
-            .config
-            .variable("PATH")
-            .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let path = known.config.variable("PATH").unwrap_or(DEFAULT_PATH);
         let fetch = |file: &str| self.container.file(file);
         let programs = program::machines(&known.config.words(), path, &fetch);
         let userland = self.platform().and_then(|platform| platform.userland);

@@ -127,6 +127,23 @@ pub struct PythonCheck {
     pub severity: Severity,
 }
 
+impl PythonCheck {
+    /// Of whatever Python there is, required, with nothing asked of it yet.
+    pub fn of_any() -> PythonCheck {
+        PythonCheck {
+            interpreter: None,
+            requires: None,
+            requirements: Vec::new(),
+            optional: Vec::new(),
+            files: Vec::new(),
+            modules: Vec::new(),
+            every: false,
+            loads: Vec::new(),
+            severity: Severity::Required,
+        }
+    }
+}
+
 /// The environment variables that decide what is found.
 #[derive(Default)]
 #[expect(missing_docs, reason = "each is the variable of its name")]

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::Instant;
 
-use super::launch::Place;
+use super::launch::{Launch, Place};
 use super::running::Running;
 use super::{child, patience};
 
@@ -23,6 +23,18 @@ pub fn free_address(place: Place) -> SocketAddr {
         }
     };
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
+/// Starts mak-init with an endpoint at an address of its own, beside the tests; it is ready.
+pub fn served(launch: Launch) -> (Running, SocketAddr) {
+    let address = free_address(Place::Beside);
+    let launch = launch.arguments(&["--listen", &address.to_string()]);
+    let mut running = launch.workload(&["ignore-term"]).start();
+    running.line("ready");
+    running.until("ready", |running| {
+        ask(running, address, "/readyz").is_ok_and(|answer| answer.status == 200)
+    });
+    (running, address)
 }
 
 /// Waits until nobody has this address any more: a process that was killed keeps its sockets

@@ -14,7 +14,7 @@ use crate::deps::interrupt::Interrupts;
 use crate::deps::survey::EngineLook;
 use crate::deps::{Outcome, Plan, Settings, Survey, checker_report, install, summary, survey};
 use crate::platform::{Root, read_regular};
-use crate::verify::Verdict;
+use crate::verify::{Check, Verdict};
 
 /// 128 and SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -117,31 +117,14 @@ fn run(asked: &Asked) -> u8 {
         let ended = show(asked, &first, None, None);
         return if ended == code::FINE { verdict(&first, false) } else { ended };
     }
-    // The second look starts from nothing; of the first only the counts are needed.
-    let before = Survey { downloads: Vec::new(), ..copy(&first) };
+    // The second look starts from nothing; of the first only the checks are counted.
+    let before = first.checks.clone();
     let outcome = install(settings, first, asked.limits, &interrupts);
     let ended = show(asked, &outcome.survey, Some(&before), Some(&outcome));
     if outcome.interrupted {
         return INTERRUPTED;
     }
     if ended == code::FINE { verdict(&outcome.survey, outcome.passing) } else { ended }
-}
-
-/// The parts of a survey that the summary counts.
-fn copy(survey: &Survey) -> Survey {
-    Survey {
-        platform: survey.platform.clone(),
-        checks: survey.checks.clone(),
-        manager: survey.manager,
-        installed: survey.installed,
-        unfinished: Vec::new(),
-        absent: Vec::new(),
-        packages: Vec::new(),
-        downloads: Vec::new(),
-        python: None,
-        distributions: Vec::new(),
-        engine: None,
-    }
 }
 
 fn verdict(survey: &Survey, passing: bool) -> u8 {
@@ -168,7 +151,7 @@ fn show_plan(asked: &Asked, plan: &Plan) {
     }
 }
 
-fn show(asked: &Asked, survey: &Survey, before: Option<&Survey>, outcome: Option<&Outcome>) -> u8 {
+fn show(asked: &Asked, survey: &Survey, before: Option<&[Check]>, outcome: Option<&Outcome>) -> u8 {
     let report = survey.report();
     let verbose = asked.limits.verbose;
     let (json, shown) = match report.json() {
