@@ -21,8 +21,10 @@ use super::receive::Arrival;
 use super::spawn::exit_now;
 use crate::config::Signal;
 
-/// How long an explanation may take.
-pub const DEADLINE: Duration = Duration::from_millis(200);
+/// How long an explanation may take. It takes a few milliseconds, but where memory has just run out
+/// or the machine is busy, which is when it is wanted, reading a counter can take a hundred times
+/// that. Only a file system that hangs makes the container's end wait for so long.
+pub const DEADLINE: Duration = Duration::from_secs(2);
 
 /// A stop that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
