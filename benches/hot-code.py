@@ -28,13 +28,15 @@ CHILD = """        /* What the loop does at times. */
         *(.text._R*8mak_init4init7forward*)
         *(.text._R*8mak_init4init7receive*)
         *(.text._R*8mak_init4init4reap*)
-        /* The start. The child's part is not seen from its parent. */
-        *(.text.main)
+        /* The child, which is not seen from its parent, and executes when that has given back what follows. */
+        *libc.a:clone.lo(.text .text.*)
         *(.text._RNvNtNtCs*_8mak_init4init12shared_spawn9become_it)
         *(.text._RNvNtNtCs*_8mak_init4init4mask9give_back)
         *libc.a:setpgid.lo(.text .text.*)
         *libc.a:sigaction.lo(.text .text.*)
         *libc.a:execve.lo(.text .text.*)
+        /* The start. */
+        *(.text.main)
 """
 TAIL = """        *(.rodata.str1.1)
     }

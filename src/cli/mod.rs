@@ -88,7 +88,7 @@ fn version() -> String {
 
 /// The configuration that these words and this environment make.
 #[inline(never)]
-fn configuration(started: &Started, words: &Words) -> Result<Effective, ConfigError> {
+fn configuration(started: &Started, words: &Words) -> Result<Box<Effective>, ConfigError> {
     resolve(&Request {
         flags: words.settings.clone(),
         file: words.configuration_file.clone(),
