@@ -39,6 +39,7 @@ use crate::platform::Uname;
 use looker::needs_init;
 
 /// Runs the workload; the result is the exit code.
+#[inline(never)]
 pub fn run(started: Started, words: Words) -> u8 {
     let effective = match configuration(&started, &words) {
         Ok(effective) => effective,

@@ -135,6 +135,7 @@ pub fn asked_for(arguments: &[OsString]) -> Result<Option<(Peer, &[OsString])>, 
 }
 
 /// Does as the peer would; the result is the exit code.
+#[inline(never)]
 pub fn main(started: &Started, peer: Peer, arguments: &[OsString]) -> u8 {
     let variable = |name: &str| {
         let found = started.environment.iter().find(|(known, _)| known == name);
