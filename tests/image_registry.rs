@@ -35,11 +35,13 @@ enum Asks {
     Elsewhere,
 }
 
+/// Each request as its first line and what was shown with it.
+type Heard = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
 /// A registry with one image, `app:1`, until the test ends.
 struct Registry {
     host: String,
-    /// Each request as its first line and what was shown with it.
-    heard: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    heard: Heard,
 }
 
 struct Served {
@@ -47,7 +49,7 @@ struct Served {
     host: String,
     elsewhere: Option<String>,
     documents: BTreeMap<String, Vec<u8>>,
-    heard: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    heard: Heard,
 }
 
 impl Registry {
@@ -58,7 +60,7 @@ impl Registry {
     ) -> Registry {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
-        let heard = Arc::default();
+        let heard = Heard::default();
         let served = Arc::new(Served {
             asks,
             host: host.clone(),
