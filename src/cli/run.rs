@@ -11,6 +11,7 @@ mod scene;
 use std::error::Error;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use super::attributes::{attributes, cannot_signal, user};
 use super::environment::{Environment, workload_environment};
@@ -103,7 +104,7 @@ pub fn run(started: Started, words: Words) -> u8 {
     {
         health.allow(Inquiries::new(checks, &looks));
     }
-    let scene = start.scene(run.as_ref().ok().and_then(|run| run.program.as_ref()));
+    let scene = start.scene(run.as_ref().ok().and_then(|run| run.program.as_deref()));
     let explain_death = |death: &Death| scene.explain(death);
     // What the loop does not need is dead when it begins, so that its memory goes back.
     drop(start);
@@ -210,7 +211,7 @@ impl Start<'_> {
         }
         let program = match self.pause {
             true => None,
-            false => Some(self.program().ok_or(code::FAILED)?),
+            false => Some(Rc::new(self.program().ok_or(code::FAILED)?)),
         };
         Ok(Run {
             program,

@@ -4,6 +4,7 @@
 //! all, and once a stop is asked for every stage ends by its own deadline (`stage`).
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,12 +17,13 @@ use super::frame::{Cause, Counts, Phase};
 use super::health_process::HealthProcess;
 use super::hygiene::close_all_but;
 use super::mask::{Inherited, Mask};
-use super::memory::{give_back, let_go};
+use super::memory::give_back;
 use super::pid::{Pid, is_init};
 use super::reap::{Ended, Reaped, Turn, reap_next, turn_of};
 use super::receive::{Arrival, Signals};
 use super::restart::{Restarts, Verdict};
-use super::spawn::{Program, exit_now, spawn};
+use super::shared_spawn::Loan;
+use super::spawn::{Program, exit_now, spawn, spawn_copy};
 use super::stage::{Action, Event, Stage, next};
 use super::terminal::Terminal;
 use super::zombies;
@@ -50,7 +52,7 @@ const NO_PROCESS: u8 = 125;
 /// What the loop has to know.
 pub struct Run<'a> {
     /// The workload; `None` where there is none to run.
-    pub program: Option<Program>,
+    pub program: Option<Rc<Program>>,
     /// The signals it is given.
     pub inherited: Inherited,
     /// Where signals arrive.
@@ -130,6 +132,10 @@ struct Loop<'a> {
     time_up: Option<Moment>,
     /// The workload until it is reaped: afterwards its number may be somebody else's.
     target: Option<Pid>,
+    /// What its process may still read of our memory.
+    loan: Option<Loan>,
+    /// It was refused without a word: the next process for it says why.
+    unexplained: bool,
     /// The workload is suspended: it would not see a signal that asks it to end.
     suspended: bool,
     woken: bool,
@@ -180,6 +186,8 @@ pub fn run(run: Run) -> ! {
         stage: Stage::Starting,
         time_up: None,
         target: None,
+        loan: None,
+        unexplained: false,
         suspended: false,
         woken: false,
         child_news: true,
@@ -433,6 +441,12 @@ impl Loop<'_> {
             }
             return;
         }
+        let refused = self.loan.take().and_then(Loan::refused);
+        if let Some(program) = refused.filter(|_| self.stage == Stage::Running) {
+            (self.target, self.run.program) = (None, Some(program));
+            self.unexplained = true;
+            return self.happen(Event::Refused);
+        }
         self.notice(Notice::Ended(pid, ended));
         self.leader = self.target.take();
         self.suspended = false;
@@ -590,11 +604,18 @@ impl Loop<'_> {
     fn start(&mut self) {
         let Some(program) = &self.run.program else { return self.happen(Event::Started) };
         let now = Moment::now();
-        let error = match spawn(program, &self.run.inherited, self.run.terminal.as_ref()) {
-            Ok(pid) => {
-                self.counts.restarts = self.starts;
-                self.starts = self.starts.saturating_add(1);
-                self.target = Some(pid);
+        let (inherited, terminal) = (&self.run.inherited, self.run.terminal.as_ref());
+        let spawned = match self.unexplained {
+            false => spawn(program, inherited, terminal),
+            true => spawn_copy(program, inherited, terminal).map(|pid| (pid, None)),
+        };
+        let error = match spawned {
+            Ok((pid, loan)) => {
+                if !std::mem::take(&mut self.unexplained) {
+                    self.counts.restarts = self.starts;
+                    self.starts = self.starts.saturating_add(1);
+                }
+                (self.target, self.loan) = (Some(pid), loan);
                 self.notice(Notice::Started(pid));
                 self.began = now;
                 self.retry = FIRST_RETRY;
@@ -616,14 +637,14 @@ impl Loop<'_> {
     }
 
     /// The workload runs. At its first start the memory of the set-up is given back, with its
-    /// own arguments and environment where they are not needed again.
+    /// own arguments and environment where nobody needs them again.
     fn watch(&mut self) {
         self.tell_health(Phase::Running);
         if self.starts > 1 {
             return;
         }
         if self.run.restarts.policy == Restart::Never {
-            let_go(self.run.program.take());
+            self.run.program = None;
         }
         if self.run.closes_descriptors {
             close_all_but(&[self.run.signals.as_fd().as_raw_fd()]);

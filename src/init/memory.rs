@@ -49,7 +49,6 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 /// Pieces alive in each granule.
 static ALIVE: [AtomicU16; GRANULES] = [const { AtomicU16::new(0) }; GRANULES];
 static SET_UP_IS_OVER: AtomicBool = AtomicBool::new(false);
-static KEPT: AtomicBool = AtomicBool::new(false);
 
 /// The allocator: the array during set-up, libc's afterwards.
 pub struct SetUpMemory;
@@ -165,38 +164,12 @@ pub fn end_set_up() {
     SET_UP_IS_OVER.store(true, Relaxed);
 }
 
-/// Whether this piece stays readable after `keep`, dead or alive.
-pub fn keeps(piece: *const u8) -> bool {
-    place(piece.cast_mut()).is_some()
-}
-
-/// From now on the array stays as it is: somebody else still reads it.
-pub fn keep() {
-    end_set_up();
-    KEPT.store(true, Relaxed);
-}
-
-/// Whether somebody else still reads the array.
-pub fn is_kept() -> bool {
-    KEPT.load(Relaxed)
-}
-
-/// Drops what may be among what is still read: then it stays, also as it is. (A `CString` that is
-/// dropped loses its first byte.)
-pub fn let_go<T>(value: T) {
-    if KEPT.load(Relaxed) {
-        std::mem::forget(value);
-    }
-}
-
 /// Gives back what set-up no longer needs. Called by the loop when the workload has started.
 #[inline(never)]
 pub fn give_back() {
     end_set_up();
     let page = page_size();
-    if !KEPT.load(Relaxed) {
-        give_back_array(page);
-    }
+    give_back_array(page);
     give_back_stack(page);
     give_back_program(page);
 }

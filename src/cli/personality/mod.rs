@@ -182,7 +182,7 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
             )
             .ok_or_else(|| std::io::Error::other("the command cannot be passed on"))?;
             let folder = if contract.leaves_folder { leave_folder().map(Rc::new) } else { None };
-            Some(Program { say: complain, folder, ..program })
+            Some(Rc::new(Program { say: complain, folder, ..program }))
         }
     };
     let own_session = contract.standing == Standing::Session;
