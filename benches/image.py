@@ -23,7 +23,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 BEGIN, END = "<!-- image: begin -->", "<!-- image: end -->"
@@ -42,30 +41,33 @@ def arguments():
     return parser.parse_args()
 
 
-def layers_of_usr(folder, size):
-    """Layers of as much of /usr as comes to this many bytes, and how many files are in them."""
-    layers, count = [folder / f"layer-{number}.tar" for number in range(LAYERS)], 0
-    archives = [tarfile.open(layer, "w", format=tarfile.PAX_FORMAT) for layer in layers]
-    left = [size // LAYERS] * LAYERS
-    # Programs and libraries first, as in an image; what is only read by people fills the rest.
+def files_of_usr():
+    """Programs and libraries first, as in an image; what is only read by people comes behind."""
     for top in ("/usr/bin", "/usr/sbin", f"/usr/lib/{platform.machine()}-linux-gnu", "/usr/lib", "/usr/share", "/usr/local"):
         for parent, folders, names in os.walk(top):
             folders.sort()
             if top == "/usr/lib":
                 folders[:] = [name for name in folders if not name.endswith("-linux-gnu")]
-            for name in sorted(names):
-                path = os.path.join(parent, name)
-                room = max(range(LAYERS), key=left.__getitem__)
-                if left[room] <= 0:
-                    for archive in archives: archive.close()
-                    return layers, count
-                # Whole records, as they lie in the archive.
-                taken = 1024 + os.lstat(path).st_size
-                if taken <= left[room]:
-                    archives[room].add(path, recursive=False)
-                    left[room] -= taken
-                    count += 1
-    for archive in archives: archive.close()
+            yield from (os.path.join(parent, name) for name in sorted(names))
+
+
+def layers_of_usr(folder, size):
+    """Layers of as much of /usr as comes to this many bytes, and how many files are in them."""
+    layers, count = [folder / f"layer-{number}.tar" for number in range(LAYERS)], 0
+    archives = [tarfile.open(layer, "w", format=tarfile.PAX_FORMAT) for layer in layers]
+    left = [size // LAYERS] * LAYERS
+    for path in files_of_usr():
+        room = max(range(LAYERS), key=left.__getitem__)
+        # Its header, and what pads it.
+        taken = 1024 + os.lstat(path).st_size
+        if taken <= left[room]:
+            archives[room].add(path, recursive=False)
+            left[room] -= taken
+            count += 1
+        elif left[room] < 4096:
+            break
+    for archive in archives:
+        archive.close()
     return layers, count
 
 
@@ -111,13 +113,22 @@ def image(path, layers, packed):
     return path
 
 
+# A child's peak begins at its parent's own: the parent is a fresh interpreter, of some 10 MiB.
+RUNNER = """
+import os, sys, time
+quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
+before = time.perf_counter()
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, usage = os.wait4(pid, 0)
+print(time.perf_counter() - before, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
+"""
+
+
 def run(command):
-    """Wall time in s, peak memory in MiB, exit code. A child's peak begins at this script's own, a few MiB."""
-    quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
-    before = time.perf_counter()
-    pid = os.posix_spawnp(command[0], command, dict(os.environ), file_actions=quiet)
-    _, status, usage = os.wait4(pid, 0)
-    return time.perf_counter() - before, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status)
+    """Wall time in s, peak memory in MiB, exit code."""
+    said = subprocess.run([sys.executable, "-ISc", RUNNER, *command], capture_output=True, check=True, text=True).stdout
+    wall, memory, code = said.split()
+    return float(wall), float(memory), int(code)
 
 
 def main():
