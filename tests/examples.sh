@@ -85,7 +85,8 @@ production() {
 
 development() {
     ipfs_kit development
-    verified development --profile ipfs-kit
+    # Its debugger carries the library by which it attaches to others for amd64, on every platform.
+    verified development --profile ipfs-kit --foreign /opt/venv/lib/python3.13/site-packages/debugpy/_vendored
     serves development --port 8000
     # The debugger answers with its own protocol: a header, then JSON.
     options=(-p 127.0.0.1::5678 -p 127.0.0.1::8000); start development; wait_healthy
@@ -96,7 +97,7 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as de
     assert debugger.recv(16).startswith(b"Content-Length:")
 PYTHON
     docker rm -f "$container" >/dev/null
-    row "docker/ipfs-kit, development" yes yes yes "with \`BUILD_PACKAGES=\`: compilers and git come by apt, which this base has for amd64 only"
+    row "docker/ipfs-kit, development" yes yes yes "with \`BUILD_PACKAGES=\`: compilers and git come by apt, which this base has for amd64 only; \`--foreign\` for what debugpy carries along for amd64"
 }
 
 testing() {

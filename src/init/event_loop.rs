@@ -3,11 +3,8 @@
 //! From here on nothing may fail: what cannot be done now is done in a later turn or not at
 //! all, and once a stop is asked for every stage ends by its own deadline (`stage`).
 
-use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, poll};
 
 use super::clock::{Moment, boot_milliseconds};
 use super::death::{Asked, Death, Explain, Explainer, Senders, tell_briefly};
@@ -15,7 +12,7 @@ use super::drain::{signal_children, signal_everything};
 use super::forward::{Rewrites, Sent, forward, send, send_group};
 use super::frame::{Cause, Counts, Phase};
 use super::health_process::HealthProcess;
-use super::hygiene::close_all_but;
+use super::hygiene::close_inherited;
 use super::mask::{Inherited, Mask};
 use super::memory::give_back;
 use super::pid::{Pid, is_init};
@@ -126,8 +123,9 @@ pub enum Notice {
 }
 
 /// The run as it stands.
-struct Loop<'a> {
-    run: Run<'a>,
+struct Loop<'r, 'a> {
+    /// Where it is: moved, it would take up the stack twice for as long as we run.
+    run: &'r mut Run<'a>,
     stage: Stage,
     time_up: Option<Moment>,
     /// The workload until it is reaped: afterwards its number may be somebody else's.
@@ -174,7 +172,7 @@ struct Loop<'a> {
 
 /// Starts the workload, stays until it and everything else has ended, and ends this process with
 /// its code. What is still open then is the kernel's to close.
-pub fn run(run: Run) -> ! {
+pub fn run(run: &mut Run) -> ! {
     let now = Moment::now();
     let term = Arrival { signal: Signal::TERM, sender: 0, value: None };
     let mut state = Loop {
@@ -223,9 +221,9 @@ pub fn run(run: Run) -> ! {
     exit_now(state.exit_code())
 }
 
-impl Loop<'_> {
+impl Loop<'_, '_> {
     /// Sleeps until a signal, a deadline, or something at the health process's socket.
-    fn wait(&self) {
+    fn wait(&mut self) {
         let health = self.run.health.as_ref();
         // The stage waits for an explanation, which has a deadline of its own.
         let own = self.explainer.as_ref().map_or(self.time_up, |e| Some(e.deadline()));
@@ -233,22 +231,12 @@ impl Loop<'_> {
         let deadlines = [own, self.limit, self.unfit, self.rest, health_due];
         let deadline = deadlines.into_iter().flatten().min();
         let longest = deadline.map(|moment| moment.wait_from(Moment::now()));
-        let signals = PollFd::new(&self.run.signals, PollFlags::IN);
-        // An error (EINTR, ENOMEM) only makes this turn an idle one.
-        let _ = match health.and_then(HealthProcess::awaited) {
-            None => poll(&mut [signals], longest.as_ref()),
-            Some(link) => poll(&mut [signals, link], longest.as_ref()),
-        };
+        self.run.signals.wait(health.and_then(HealthProcess::awaited), longest.as_ref());
     }
 
     fn take_signals(&mut self) {
-        while let Some(batch) = self.run.signals.next_batch() {
-            for arrival in batch.arrivals() {
-                self.take_signal(arrival);
-            }
-            if !batch.is_full() {
-                return;
-            }
+        while let Some(arrival) = self.run.signals.take() {
+            self.take_signal(arrival);
         }
     }
 
@@ -647,7 +635,7 @@ impl Loop<'_> {
             self.run.program = None;
         }
         if self.run.closes_descriptors {
-            close_all_but(&[self.run.signals.as_fd().as_raw_fd()]);
+            close_inherited();
         }
         give_back();
     }
