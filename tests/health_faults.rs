@@ -29,6 +29,32 @@ fn health(running: &Running) -> i32 {
     processes::health(running.pid()).expect("a health process")
 }
 
+#[test]
+fn a_workload_that_gives_up_is_failed_to_whoever_asks_before_the_end() {
+    // The state lasts for as long as the end is explained, which is short: who always asks meets it
+    // in one of these rounds.
+    let met = (0..200).find_map(|_| {
+        let address = free_address(Place::Beside);
+        let limits = ["--restart", "on-failure", "--restart-delay", "1ms", "--restart-limit", "2"];
+        let launch = Launch::beside().arguments(&limits);
+        let launch = launch.arguments(&["--listen", &address.to_string(), "--"]);
+        let running = launch.arguments(&["sh", "-c", "exit 5"]).start();
+        let lives = || processes::state(running.pid()).is_some_and(|state| state != 'Z');
+        let mut met = None;
+        while met.is_none() && lives() {
+            let answer = ask(&running, address, "/livez").ok();
+            // Before it gives up it lives, between two starts too.
+            met = answer.filter(|answer| answer.status != 200);
+        }
+        let ended = running.end();
+        ended.expect(5).says(&["3 times in a row", "giving up"]);
+        met
+    });
+    let answer = met.expect("nobody has met the state");
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.starts_with("failed: "), "{}", answer.body);
+}
+
 const SLEEPER: [&str; 3] = ["sh", "-c", "echo ready; while :; do sleep 1000; done"];
 
 #[test]

@@ -290,7 +290,9 @@ const fn reason(phase: Phase) -> &'static str {
         Phase::Verifying => "verifying: the checks are running",
         Phase::Running => "running",
         Phase::Stopping => "stopping: a stop was asked for, or the workload has ended",
-        Phase::Failed => "failed: verification failed, or the workload could not be started",
+        Phase::Failed => {
+            "failed: verification failed, or the workload did not start or ended by itself"
+        }
     }
 }
 

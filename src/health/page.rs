@@ -27,7 +27,7 @@ margin:.5rem 0;overflow-wrap:anywhere}\
 .row{display:flex;flex-wrap:wrap;gap:.2rem .8rem;align-items:baseline}.row b{flex:1 1 auto}\
 dl{display:grid;grid-template-columns:minmax(8rem,auto) 1fr;gap:.2rem 1rem;margin:0}\
 dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}\
-.past{letter-spacing:.1em;font-family:ui-monospace,monospace}summary{cursor:pointer}";
+.past{font:.85rem/1.6 ui-monospace,monospace}summary{cursor:pointer}";
 
 /// The page; `report` is the verification report's JSON, `notice` the workload's own words.
 pub fn answer(state: &State, report: Option<&[u8]>, notice: &str) -> Answer {

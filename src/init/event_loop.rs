@@ -687,8 +687,11 @@ impl Loop<'_, '_> {
     fn ask_the_rest(&mut self) {
         self.limit = None;
         match &self.explainer {
-            // Until then health shows what is known.
-            Some(_) => self.tell_health(Phase::Stopping),
+            // Until then health shows what is known: an end that nobody asked for is a failure.
+            Some(explainer) => {
+                let asked = explainer.death().asked.is_some();
+                self.tell_health(if asked { Phase::Stopping } else { Phase::Failed });
+            }
             None => self.end_health(),
         }
         zombies::say();
