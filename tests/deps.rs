@@ -354,6 +354,7 @@ fn junit_and_json_hold_the_same_checks() {
     let cases = junit.out.matches("<testcase").count();
     assert_eq!(cases, report["checks"].as_array().unwrap().len());
     junit.expect(69, &["<failure type=\"package.missing\"", "Packages and tools"]);
+    junit.expect(69, &["<testsuites name=\"mak deps\""]);
 }
 
 // Downloads.
@@ -427,14 +428,27 @@ fn foreign_program() -> Vec<u8> {
 }
 
 fn download(folder: &Folder, url: &str, wanted: &[u8], limit: &str) -> Ended {
+    download_of(folder, url, wanted, limit, "")
+}
+
+/// With further lines for the `[[binary.download]]`.
+fn download_of(folder: &Folder, url: &str, wanted: &[u8], limit: &str, more: &str) -> Ended {
     let hash: String = Sha256::digest(wanted).iter().map(|byte| format!("{byte:02x}")).collect();
     let platform = if cfg!(target_arch = "aarch64") { "linux/arm64" } else { "linux/amd64" };
     let destination = folder.at("new/bin/program");
     let profile = format!(
         "[[binary]]\nname = \"program-of-ours\"\ndestination = {destination:?}\n\
-         [[binary.download]]\nplatform = {platform:?}\nurl = {url:?}\nsha256 = {hash:?}\n"
+         [[binary.download]]\nplatform = {platform:?}\nurl = {url:?}\nsha256 = {hash:?}\n{more}"
     );
-    deps(folder, &profile, &["--install", "--time-limit", limit])
+    // What is unpacked on the way lies where this test sees that it goes away.
+    let spool = folder.at("spool");
+    fs::create_dir_all(&spool).unwrap();
+    let profile = folder.write("t.toml", format!("prefix = \"T_\"\n{profile}"));
+    let mut command = mak(folder);
+    command.env("TMPDIR", &spool).arg("--profile").arg(profile);
+    let ended = ended(command.args(["--install", "--time-limit", limit]).output().unwrap());
+    assert_eq!(fs::read_dir(&spool).unwrap().count(), 0);
+    ended
 }
 
 /// Nothing is left of a failed download: neither the file, nor a part, nor a folder for it.
@@ -494,6 +508,103 @@ fn a_server_that_hangs_is_left_at_the_deadline() {
     download(&folder, &url, &program(), "1s").expect(75, &["nothing was put in place"]);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     nothing_is_left(&folder);
+}
+
+// Archives.
+
+const MEMBER: &str = "member = \"kubo/ipfs\"\n";
+
+/// Files by name, packed by tar with these words. A name with `->` is a link.
+fn tar(folder: &Folder, words: &[&str], files: &[(&str, &[u8])]) -> Vec<u8> {
+    let inside = folder.at("packed");
+    let _ = fs::remove_dir_all(&inside);
+    for (name, content) in files {
+        let (name, target) = name.split_once(" -> ").unwrap_or((name, ""));
+        let path = inside.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match target {
+            "" => fs::write(&path, content).unwrap(),
+            target => std::os::unix::fs::symlink(target, &path).unwrap(),
+        }
+    }
+    let mut tar = Command::new("tar");
+    let output = tar.arg("-C").arg(&inside).args(words).arg("kubo").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::remove_dir_all(&inside).unwrap();
+    output.stdout
+}
+
+#[test]
+fn a_program_inside_of_an_archive_is_unpacked_alone_and_put_in_place_whole() {
+    let readme = b"not the program".repeat(10_000);
+    for words in [&["-cz"][..], &["-c"], &["--zstd", "-c"]] {
+        let folder = Folder::new();
+        let files: [(&str, &[u8]); 3] =
+            [("kubo/LICENSE", &readme[..]), ("kubo/ipfs", &program()[..]), ("kubo/x/ipfs", b"x")];
+        let archive = tar(&folder, words, &files);
+        let (url, _) = server(Manner::Give(archive.clone()));
+        download_of(&folder, &url, &archive, "60s", MEMBER).expect(0, &["put right"]);
+        let destination = folder.at("new/bin/program");
+        assert!(fs::read(&destination).unwrap() == program());
+        assert_eq!(destination.metadata().unwrap().permissions().mode() & 0o7777, 0o755);
+        // Nothing else of the archive is anywhere.
+        assert_eq!(fs::read_dir(folder.at("new/bin")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.at("new")).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn an_archive_that_lies_or_is_hostile_is_refused_and_nothing_is_left() {
+    let folder = Folder::new();
+    let good = tar(&folder, &["-cz"], &[("kubo/ipfs", &program())]);
+    let named = |name: &str| {
+        let transform = format!("--transform=s,^kubo/ipfs$,{name},");
+        tar(&folder, &["-P", "-cz", &transform], &[("kubo/ipfs", &program())])
+    };
+    let mut headless = tar(&folder, &["-c"], &[("kubo/ipfs", &program())]);
+    headless[512 + 124] = b'9';
+    let cut = good[..good.len() * 2 / 3].to_vec();
+    for (archive, text) in [
+        (tar(&folder, &["-cz"], &[("kubo/README", b"x")]), "the archive has no file kubo/ipfs"),
+        (named("../kubo/ipfs"), "the archive has no file kubo/ipfs"),
+        (named("/kubo/ipfs"), "the archive has no file kubo/ipfs"),
+        (tar(&folder, &["-cz"], &[("kubo/ipfs -> /bin/true", b"")]), "kubo/ipfs is a link"),
+        (tar(&folder, &["-cz"], &[("kubo/ipfs/x", b"")]), "kubo/ipfs is no plain file"),
+        (tar(&folder, &["-cz"], &[("kubo/ipfs", &foreign_program())]), "another platform's"),
+        (tar(&folder, &["-cz"], &[("kubo/ipfs", b"#!/bin/sh")]), "it is no program"),
+        (headless, "the archive is no tar archive, or a broken one"),
+        (cut, "the archive "),
+        (program(), "the archive is no tar archive"),
+    ] {
+        let folder = Folder::new();
+        let (url, asked) = server(Manner::Give(archive.clone()));
+        let ended = download_of(&folder, &url, &archive, "60s", MEMBER);
+        ended.expect(69, &[text, "nothing was put in place"]);
+        nothing_is_left(&folder);
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "{text}");
+    }
+    // An archive is not the program, and a program is no archive: the profile says which it is.
+    let (url, _) = server(Manner::Give(good.clone()));
+    download(&folder, &url, &good, "60s").expect(69, &["it is no program"]);
+    nothing_is_left(&folder);
+}
+
+#[test]
+fn an_archive_from_a_server_that_is_slow_lies_or_stops_half_way_leaves_nothing() {
+    let packing = Folder::new();
+    let archive = tar(&packing, &["-cz"], &[("kubo/ipfs", &program())]);
+    for (manner, limit, code, text) in [
+        (Manner::StopHalfWay(archive.clone()), "60s", 75, "the download broke off after"),
+        (Manner::LieAboutLength(archive.clone()), "60s", 69, "the file's sha256 is"),
+        (Manner::Give(program()), "60s", 69, "the file's sha256 is"),
+        (Manner::Status(404), "60s", 69, "status 404"),
+        (Manner::Hang, "1s", 75, "nothing was put in place"),
+    ] {
+        let folder = Folder::new();
+        let (url, _) = server(manner);
+        download_of(&folder, &url, &archive, limit, MEMBER).expect(code, &[text]);
+        nothing_is_left(&folder);
+    }
 }
 
 #[test]

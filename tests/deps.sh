@@ -6,7 +6,7 @@
 #     cargo build --bins && sudo tests/deps.sh
 #
 # MAK_BIN: the program under test. Debian packages it needs: dnf rpm pacman-package-manager zypper createrepo-c
-# libarchive-tools makepkg dpkg-dev mmdebstrap.
+# libarchive-tools makepkg dpkg-dev mmdebstrap sudo.
 set -euo pipefail
 if [ "${1:-}" != inside ]; then
     [ "$(id -u)" -eq 0 ] || { echo "these tests need root: they mount roots of their own" >&2; exit 1; }
@@ -165,6 +165,7 @@ apt_tests() {
     does_not_exist "$name"
     lock_is_held "$name"
     is_not_root "$name"
+    by_sudo "$name"
     is_interrupted "$name"
     is_cut_off "$name"
     has_no_network "$name"
@@ -183,18 +184,30 @@ print("held", flush=True)
 sys.stdin.read()' "$root/var/lib/dpkg/lock-frontend" <"$work/release" >"$work/held" &
     exec 8>"$work/release"
     read -r _ <"$work/held"
-    local began ended
-    began=$(date +%s%N)
-    deps 75 --install --lock-timeout 2s
-    ended=$((($(date +%s%N) - began) / 1000000))
-    says '/var/lib/dpkg/lock-frontend is held by process [0-9]+ \(/usr/bin/python3'
-    says 'waiting for at most 2 s'
-    [ "$ended" -ge 1000 ] && [ "$ended" -le 3000 ] || fail "waiting for a lock took $ended ms and not 2 s"
+    is_held_until_the_deadline '/var/lib/dpkg/lock-frontend is held by process [0-9]+ \(/usr/bin/python3'
     exec 8>&-
     wait
     rm "$work/held" "$work/release"
-    deps 0 --install
-    ok "$1: a held lock is 75 after $ended ms of 2 s, with the holder's name; released, it works"
+    # The report that the Python checker wrote, with what was installed and what came of it.
+    deps 0 --install --format ipfs-kit --report /report.json
+    /usr/bin/python3 -c '
+import json, sys
+report = json.load(open(sys.argv[1]))
+assert report["installations"] == {"system_packages": ["mak-tool"]}, report
+assert report["checks"]["system_packages"]["mak-tool"] is True, report
+assert report["errors"] == [], report' "$root/report.json" || fail "the ipfs-kit report does not say what was installed"
+    ok "$1: a held lock is 75 after $took ms of 2 s, with the holder's name; released, it works"
+}
+
+# is_held_until_the_deadline WORDS: a lock that somebody has; $took is how long it was waited for, in ms.
+is_held_until_the_deadline() {
+    local began
+    began=$(date +%s%N)
+    deps 75 --install --lock-timeout 2s
+    took=$((($(date +%s%N) - began) / 1000000))
+    says "$1"
+    says 'waiting for at most 2 s'
+    [ "$took" -ge 1000 ] && [ "$took" -le 3000 ] || fail "waiting for a lock took $took ms and not 2 s"
 }
 
 is_not_root() {
@@ -206,6 +219,63 @@ is_not_root() {
     says 'apt needs root, and this is user 65534'
     says 'allow it sudo with --sudo'
     ok "$1: without root it says what to do and changes nothing"
+}
+
+# as_builder ARG...: `mak deps` as a user who is not root, at a terminal, so that a question would be waited for.
+as_builder() {
+    local code=0
+    timeout 300 script -qec "unshare --net chroot '$root' /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups \
+        /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp CI=1 mak deps --profile /t.toml --without-engine $*" \
+        /dev/null >"$work/said" 2>&1 </dev/null || code=$?
+    sed -i 's/\r$//' "$work/said"
+    return "$code"
+}
+builder_ends() {
+    local expected=$1 code=0; shift
+    as_builder "$@" || code=$?
+    [ "$code" -eq "$expected" ] || fail "mak deps $* as uid 1000: code $code and not $expected"
+}
+
+by_sudo() {
+    inside dpkg --purge mak-tool >/dev/null 2>&1
+    profile "$needs_tool"
+    sed -i '/:1000:/d' "$root/etc/passwd" "$root/etc/group"
+    echo 'builder:x:1000:1000::/tmp:/bin/sh' >>"$root/etc/passwd"
+    echo 'builder:x:1000:' >>"$root/etc/group"
+    echo 'builder:!:19000:0:99999:7:::' >>"$root/etc/shadow"
+    if [ ! -e "$root/usr/bin/sudo" ]; then
+        builder_ends 69 --install --sudo
+        says 'cannot become root without being asked .*sudo is not installed'
+        ok "$1: --sudo where there is no sudo says so"
+        return
+    fi
+    rm -f "$root"/etc/sudoers.d/*
+    builder_ends 69 --install --sudo
+    says 'sudo: this user cannot become root without being asked .*a password is required'
+    says 'NOPASSWD'
+    echo 'builder ALL=(ALL) ALL' >"$root/etc/sudoers.d/builder"
+    builder_ends 69 --install --sudo
+    says 'a password is required'
+    [ ! -e "$root/usr/bin/mak-tool" ] || fail "something was installed without rights"
+    echo 'builder ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/builder"
+    builder_ends 69 --dry-run --sudo
+    says '^  sudo -n env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get .*install mak-tool'
+    builder_ends 0 --install --sudo
+    says '\] sudo -n env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get .*install mak-tool'
+    says 'mak-tool: 2.5.1 at /usr/bin/mak-tool'
+    # What runs as root is ended by root's signal.
+    profile "$(needs mak-slow)"
+    mkfifo "$root/begun" "$root/go"
+    cat "$root/begun" >/dev/null &
+    local reader=$!
+    builder_ends 75 --install --sudo --time-limit 30s
+    says 'was stopped after 30 s: sudo -n env'
+    kill "$reader" 2>/dev/null || true
+    rm "$root/begun" "$root/go"
+    kill -KILL $(of_root dpkg) 2>/dev/null || true
+    deps 0 --install
+    inside dpkg --purge mak-slow >/dev/null 2>&1
+    ok "$1: --sudo installs as uid 1000 by a NOPASSWD rule and ends it at its time limit; a password is not waited for"
 }
 
 # starts COMMAND...: runs mak until the slow package is in its configuration; $pid is mak's.
@@ -287,7 +357,7 @@ disk_is_full() {
     ok "bookworm apt: a full disk is said, and with room it goes on"
 }
 
-# rpm NAME: a package of rpm's in $work/rpms.
+# rpm_of NAME [LUA]: a package of rpm's in $work/rpms, and what runs after it was installed.
 rpm_of() {
     local file=/usr/share/mak-test/$1 mode=644 content="$1"
     [ "$1" != mak-tool ] || { file=/usr/bin/mak-tool; mode=755; content="$tool"; }
@@ -303,6 +373,8 @@ BuildArch: noarch
 AutoReqProv: no
 %description
 test
+${2:+%post -p <lua>
+$2}
 %install
 install -D -m $mode $work/make/content %{buildroot}$file
 %files
@@ -322,6 +394,15 @@ as() {
 rpm_repository() {
     rpm_of mak-tool
     rpm_of mak-headers
+    # As of Debian's: it goes on only when somebody reads and writes the two FIFOs.
+    rpm_of mak-slow 'if posix.stat("/begun", "type") == "fifo" then
+  local begun = io.open("/begun", "w")
+  begun:write("configuring\n")
+  begun:close()
+  local go = io.open("/go")
+  go:read("l")
+  go:close()
+end'
     createrepo_c --quiet "$work/rpms"
 }
 
@@ -333,6 +414,28 @@ dnf_tests() {
     printf '[test]\nname=test\nbaseurl=file:///repo/rpm\nenabled=1\ngpgcheck=0\n' >"$root/etc/yum.repos.d/test.repo"
     installs_and_looks_again dnf
     does_not_exist dnf
+    starts_slow
+    kill -INT "$pid"
+    hears 'is let finish'
+    echo on >"$root/go"
+    ends_slow
+    says 'run the same command again: it goes on'
+    inside rpm -q mak-slow >/dev/null || fail "dnf has not finished its transaction after a Ctrl-C"
+    deps 0 --install
+    inside rpm -e mak-slow
+    ok "dnf: Ctrl-C in a transaction lets it finish, ends with 130, and dnf works afterwards"
+    # A lock as dnf itself has it: in the middle of a transaction, when rpm knows the package already.
+    profile "$(needs mak-nope)"
+    mkfifo "$root/begun" "$root/go"
+    inside dnf -y install mak-slow >"$work/dnf" 2>&1 </dev/null &
+    read -r _ <"$root/begun"
+    is_held_until_the_deadline '(rpmdb_lock.pid|\.rpm\.lock) is held by process [0-9]+ \(.*dnf'
+    echo on >"$root/go"
+    wait
+    rm "$root/begun" "$root/go"
+    profile "$(needs mak-slow)"
+    deps 0 --install
+    ok "dnf: a lock that another dnf has is 75 after $took ms of 2 s, with its name; released, all is there"
     profile "$(needs mak-far)"
     sed -i 's|^baseurl=.*|baseurl=http://127.0.0.1:1/|' "$root/etc/yum.repos.d/test.repo"
     deps 75 --install
@@ -358,10 +461,14 @@ zypper_tests() {
     exec 8>"$work/release"
     echo "$!" >"$root/run/zypp.pid"
     until grep -qa zypper "/proc/$!/cmdline"; do :; done
-    deps 75 --install --lock-timeout 1s
-    says 'zypp.pid is held by process [0-9]+ \(zypper'
+    is_held_until_the_deadline 'zypp.pid is held by process [0-9]+ \(zypper'
     exec 8>&-; wait; rm "$work/release"
-    ok "zypper: a lock that another zypper has is 75, with its name"
+    ok "zypper: a lock that another zypper has is 75 after $took ms of 2 s, with its name"
+    sed -i 's|^baseurl=.*|baseurl=http://127.0.0.1:1/|' "$root/etc/zypp/repos.d/test.repo"
+    rm -rf "$root"/var/cache/zypp/*
+    deps 75 --install
+    says 'a repository does not answer'
+    ok "zypper: a repository that is down is 75"
 }
 
 pacman_package() {
@@ -396,10 +503,13 @@ pacman_tests() {
     inside bash -c 'exec -a pacman cat 9<>/var/lib/pacman/db.lck' <"$work/release" >/dev/null &
     exec 8>"$work/release"
     until ls -l "/proc/$(of_root cat)/fd" 2>/dev/null | grep -q db.lck; do :; done
-    deps 75 --install --lock-timeout 1s
-    says 'db.lck is held by process [0-9]+ \(pacman'
+    is_held_until_the_deadline 'db.lck is held by process [0-9]+ \(pacman'
     exec 8>&-; wait; rm "$work/release" "$root/var/lib/pacman/db.lck"
-    ok "pacman: a held and a forgotten lock are 75 and told apart"
+    ok "pacman: a held and a forgotten lock are 75 and told apart, the held one after $took ms of 2 s"
+    sed -i 's|^Server = .*|Server = http://127.0.0.1:1|' "$root/etc/pacman.conf"
+    deps 75 --install
+    says 'a repository does not answer'
+    ok "pacman: a repository that is down is 75"
 }
 
 tests="${MAK_DEPS_TESTS:-bookworm trixie disk dnf zypper pacman}"

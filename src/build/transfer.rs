@@ -2,10 +2,10 @@
 //! `sha256sum --check` reads. Both appear under their names only when they are whole.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use crate::image::digest::Hashing;
 
 /// Where the file is written before it is whole.
 pub fn partial(file: &Path) -> PathBuf {
@@ -33,16 +33,7 @@ pub fn finish(file: &Path) -> io::Result<String> {
 
 /// The SHA-256 of a file, in hexadecimal.
 pub fn sha256(file: &Path) -> io::Result<String> {
-    let mut file = File::open(file)?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut piece)?;
-        if read == 0 {
-            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-        }
-        hash.update(&piece[..read]);
-    }
+    Ok(Hashing::new(File::open(file)?).finish()?.hex())
 }
 
 #[cfg(test)]

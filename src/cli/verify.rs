@@ -58,7 +58,7 @@ pub fn main(started: &Started, words: &Words) -> u8 {
     let printed = match format {
         Format::Text => print(&report.text(verbose)),
         Format::Json => json().map_or_else(|code| code, |json| print(&json)),
-        Format::Junit => print(&report.junit()),
+        Format::Junit => print(&report.junit("mak-init verify")),
     };
     if printed == code::FINE { exit_code(&report) } else { printed }
 }

@@ -80,6 +80,8 @@ pub struct Source {
     pub url: String,
     /// The hash of the file that is fetched.
     pub sha256: [u8; 32],
+    /// Where that is an archive: the program's name in it.
+    pub member: Option<String>,
 }
 
 /// What is expected of the container engine.
@@ -184,8 +186,19 @@ fn read_source(doc: &mut Document, mut table: Section) -> Option<Source> {
     if sha256.is_none() {
         doc.problem(text.at, "sha256 must be 64 hexadecimal digits");
     }
+    let member = table.string(doc, "member");
+    if let Some(path) = member.as_ref().filter(|path| !is_member(&path.value)) {
+        let why = "is no path inside of an archive (FOLDER/NAME, without . and ..)";
+        doc.problem(path.at, format!("member: {:?} {why}", path.value));
+    }
     table.finish(doc);
-    Some(Source { platform, url: url.value, sha256: sha256? })
+    let member = member.map(|path| path.value);
+    Some(Source { platform, url: url.value, sha256: sha256?, member })
+}
+
+/// As archives name their members.
+fn is_member(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains('\0')
 }
 
 fn hash(text: &str) -> Option<[u8; 32]> {
@@ -260,13 +273,14 @@ mod tests {
     fn what_would_be_taken_for_an_option_is_no_package_name() {
         let text = "[[package]]\nlibrary = \"libx.so.1\"\napt = [\"--purge\"]\nname = \"x\"\n\
             [[binary]]\nname = \"y\"\n[[binary.download]]\nplatform = \"linux/amd64\"\n\
-            url = \"ftp://x\"\nsha256 = \"12\"\n";
+            url = \"ftp://x\"\nsha256 = \"12\"\nmember = \"../ipfs\"\n";
         let problems = read(text).unwrap_err();
         for wanted in [
             "is no package name",
             "one of library, command, name and source_of",
             "neither https:// nor http://",
             "64 hexadecimal digits",
+            "\"../ipfs\" is no path inside of an archive",
         ] {
             assert!(problems.iter().any(|line| line.contains(wanted)), "{wanted}: {problems:#?}");
         }

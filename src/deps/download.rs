@@ -1,30 +1,32 @@
 //! Programs that are fetched (`[[binary]]` with downloads): to a file beside the destination,
-//! hashed while it comes, looked at as ELF, and only then moved into place. A server that is
-//! slow, lies or stops half-way leaves nothing behind.
+//! hashed while it comes, looked at as ELF, and only then moved into place. An archive goes to a
+//! file without a name, and the program in it to the file beside the destination (`archive`). A
+//! server that is slow, lies or stops half-way leaves nothing behind.
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
-use super::interrupt::Interrupts;
+use super::archive::{self, ArchiveError};
 use super::progress::Progress;
 use crate::config::Severity;
 use crate::config::package::Download;
 use crate::config::profile::BinaryEntry;
 use crate::elf;
+use crate::engine::process::interrupted;
+use crate::image::digest::{Digest, Hashing};
+use crate::image::spool::Spool;
 use crate::platform::{Arch, Root};
 
 /// A server has this for taking the connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at Ctrl-C.
 const PAUSE: Duration = Duration::from_millis(100);
-/// No program is larger.
+/// Nothing that is fetched is larger, nor what an archive unpacks to.
 const LARGEST: u64 = 4 << 30;
 /// A server that answers with this is asked again a little later (RFC 9110, 15.6).
 const BUSY: [u16; 5] = [429, 500, 502, 503, 504];
@@ -36,8 +38,10 @@ pub struct Fetch {
     pub name: String,
     /// Where it comes from.
     pub url: String,
-    /// The hash it has to have.
+    /// The hash of what comes from there.
     pub sha256: [u8; 32],
+    /// The program's name in the archive that comes from there; `None` where it is the program.
+    pub member: Option<String>,
     /// Where it goes, on this machine.
     pub destination: PathBuf,
     /// The machine it has to be for.
@@ -97,6 +101,7 @@ pub fn of(
         name: entry.name.clone(),
         url: source.url.clone(),
         sha256: source.sha256,
+        member: source.member.clone(),
         destination: root.base().join(inside),
         arch,
         required: severity == Severity::Required,
@@ -104,18 +109,13 @@ pub fn of(
 }
 
 /// Fetches it, or leaves everything as it was.
-pub fn fetch(
-    fetch: &Fetch,
-    limit: Duration,
-    interrupts: &Interrupts,
-    progress: &mut Progress,
-) -> Result<(), FetchError> {
-    let place = Place::of(&fetch.destination)?;
+pub fn fetch(fetch: &Fetch, limit: Duration, progress: &mut Progress) -> Result<(), FetchError> {
+    let (place, file) = Place::of(&fetch.destination)?;
     let (tell, told) = mpsc::channel();
-    let (wanted, path) = (fetch.clone(), place.path.clone());
+    let wanted = fetch.clone();
     // A read that hangs must not keep Ctrl-C waiting: it is left behind with its thread.
     std::thread::spawn(move || {
-        let ended = receive(&wanted, &path, limit, &tell);
+        let ended = make(&wanted, file, limit, &tell);
         let _ = tell.send(Event::Ended(ended));
     });
     loop {
@@ -130,10 +130,37 @@ pub fn fetch(
                 return Err(FetchError::Network("the download has died".to_owned()));
             }
         }
-        if interrupts.asked() {
+        if interrupted() {
             return Err(FetchError::Interrupted);
         }
     }
+}
+
+/// The program, whole and looked at, in `file`.
+fn make(
+    wanted: &Fetch,
+    mut file: File,
+    limit: Duration,
+    tell: &mpsc::Sender<Event>,
+) -> Result<(), FetchError> {
+    let failed = |error| FetchError::File(wanted.destination.clone(), error);
+    match &wanted.member {
+        None => receive(wanted, &mut file, limit, tell)?,
+        Some(member) => {
+            let spooled = |error| FetchError::File("the archive".into(), error);
+            let spool = Spool::new().map_err(spooled)?.file();
+            let mut archive = &*spool;
+            receive(wanted, &mut archive, limit, tell)?;
+            archive.rewind().map_err(failed)?;
+            archive::unpack(archive, member, &mut file, LARGEST).map_err(|error| match error {
+                ArchiveError::Write(error) => failed(error),
+                other => refused(&wanted.url, other.to_string()),
+            })?;
+        }
+    }
+    check_machine(&file, wanted)?;
+    file.set_permissions(fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    file.sync_all().map_err(failed)
 }
 
 enum Event {
@@ -156,14 +183,18 @@ struct Place {
 }
 
 impl Place {
-    fn of(destination: &Path) -> Result<Place, FetchError> {
+    /// And that file, open and empty.
+    fn of(destination: &Path) -> Result<(Place, File), FetchError> {
         let folder = destination.parent().unwrap_or(Path::new("/"));
         let made = !folder.exists();
         let failed = |error| FetchError::File(folder.to_owned(), error);
         fs::create_dir_all(folder).map_err(failed)?;
         let name = destination.file_name().unwrap_or_default().to_string_lossy();
         let path = folder.join(format!(".{name}.mak-{}", std::process::id()));
-        Ok(Place { path, folder: made.then(|| folder.to_owned()) })
+        let place = Place { path, folder: made.then(|| folder.to_owned()) };
+        let file = File::options().write(true).read(true).create_new(true).open(&place.path);
+        let file = file.map_err(|error| FetchError::File(place.path.clone(), error))?;
+        Ok((place, file))
     }
 
     fn move_to(self, destination: &Path) -> Result<(), FetchError> {
@@ -186,9 +217,10 @@ impl Drop for Place {
     }
 }
 
+/// What the server gives, held against its hash.
 fn receive(
     wanted: &Fetch,
-    path: &Path,
+    file: &mut impl Write,
     limit: Duration,
     tell: &mpsc::Sender<Event>,
 ) -> Result<(), FetchError> {
@@ -213,11 +245,8 @@ fn receive(
     }
     let total = answer.headers().get("content-length");
     let total = total.and_then(|value| value.to_str().ok()?.parse().ok());
-    let failed = |error| FetchError::File(path.to_owned(), error);
-    let mut file =
-        File::options().write(true).read(true).create_new(true).open(path).map_err(failed)?;
-    let mut hash = Sha256::new();
-    let mut body = answer.body_mut().with_config().limit(LARGEST).reader();
+    let failed = |error| FetchError::File(wanted.destination.clone(), error);
+    let mut body = Hashing::new(answer.body_mut().with_config().limit(LARGEST).reader());
     let mut buffer = vec![0; 64 * 1024];
     let mut count: u64 = 0;
     loop {
@@ -228,25 +257,20 @@ fn receive(
             break;
         }
         count += read as u64;
-        hash.update(&buffer[..read]);
         file.write_all(&buffer[..read]).map_err(failed)?;
         let _ = tell.send(Event::Received(count, total));
     }
     if let Some(total) = total.filter(|total| *total != count) {
         return Err(network(format!("{count} of {total} bytes have come")));
     }
-    let found: [u8; 32] = hash.finalize().into();
-    if found != wanted.sha256 {
-        let why = format!(
-            "the file's sha256 is {}, and the profile has {}",
-            hexadecimal(&found),
-            hexadecimal(&wanted.sha256)
-        );
+    let found = body.finish().map_err(|error| network(error.to_string()))?;
+    let agreed = Digest::from(wanted.sha256);
+    if found != agreed {
+        let (found, agreed) = (found.hex(), agreed.hex());
+        let why = format!("the file's sha256 is {found}, and the profile has {agreed}");
         return Err(refused(url, why));
     }
-    check_machine(&file, wanted)?;
-    file.set_permissions(fs::Permissions::from_mode(0o755)).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    Ok(())
 }
 
 fn refused(url: &str, why: String) -> FetchError {
@@ -259,8 +283,4 @@ fn check_machine(file: &File, wanted: &Fetch) -> Result<(), FetchError> {
     identity.runs_on(wanted.arch).map_err(|mismatch| {
         refused(&wanted.url, format!("it {mismatch}: the profile's URL is another platform's"))
     })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,11 +3,7 @@
 //! (Docker Engine API); no client has to be installed. `proof` shows that it runs a container.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,13 +11,12 @@ use serde_json::Value;
 
 use super::proof;
 use crate::config::package::EngineEntry;
+use crate::engine::socket::{self, Address};
 use crate::platform::{Arch, Uname, read_regular};
 use crate::verify::{Check, Status};
 
 /// What the engine has for an answer.
 pub const LIMIT: Duration = Duration::from_secs(10);
-/// As much of an answer is read.
-const LARGEST: u64 = 8 << 20;
 /// A registered emulator is a few lines.
 const LARGEST_ENTRY: u64 = 64 * 1024;
 /// Where Linux tells which emulators are registered.
@@ -56,25 +51,7 @@ pub struct Found {
     pub runs: Option<bool>,
 }
 
-/// An engine's address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A socket in the file system.
-    Unix(PathBuf),
-    /// HOST:PORT, without TLS.
-    Tcp(String),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Unix(path) => write!(out, "unix://{}", path.display()),
-            Address::Tcp(address) => write!(out, "tcp://{address}"),
-        }
-    }
-}
-
-/// An answer.
+/// An answer that has come.
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -87,9 +64,10 @@ pub struct Answer {
 /// Makes every check.
 pub fn check(look: &Look) -> (Found, Vec<Check>) {
     let mut found = Found::default();
-    let address = match address(look.environment) {
+    let address = match socket::address(look.environment) {
         Ok(address) => address,
         Err(why) => {
+            let why = why.to_string();
             let check = Check::new("engine.reachable", look.failed, "container engine", why);
             let remedy = "start the engine, or name its socket with DOCKER_HOST=unix:///PATH";
             return (found, vec![check.remedy(remedy)]);
@@ -127,40 +105,6 @@ pub fn check(look: &Look) -> (Found, Vec<Check>) {
         checks.push(check);
     }
     (found, checks)
-}
-
-/// The engine that the Docker client would talk to, without its contexts.
-pub fn address(environment: &[(OsString, OsString)]) -> Result<Address, String> {
-    let value = |name: &str| {
-        let found = environment.iter().find(|(known, _)| known == name);
-        found.and_then(|(_, value)| value.to_str()).filter(|value| !value.is_empty())
-    };
-    if let Some(host) = value("DOCKER_HOST") {
-        if let Some(path) = host.strip_prefix("unix://") {
-            return Ok(Address::Unix(PathBuf::from(path)));
-        }
-        let tls = value("DOCKER_TLS_VERIFY").is_some() || value("DOCKER_CERT_PATH").is_some();
-        return match host.strip_prefix("tcp://").or_else(|| host.strip_prefix("http://")) {
-            Some(rest) if !tls => Ok(Address::Tcp(rest.trim_end_matches('/').to_owned())),
-            _ => Err(format!("DOCKER_HOST={host}: only unix:// and tcp:// without TLS are asked")),
-        };
-    }
-    let mut places = vec![PathBuf::from("/var/run/docker.sock")];
-    if let Some(folder) = value("XDG_RUNTIME_DIR") {
-        places.push(Path::new(folder).join("docker.sock"));
-        places.push(Path::new(folder).join("podman/podman.sock"));
-    }
-    if let Some(home) = value("HOME") {
-        places.push(Path::new(home).join(".docker/run/docker.sock"));
-        places.push(Path::new(home).join(".colima/default/docker.sock"));
-    }
-    places.push(PathBuf::from("/run/podman/podman.sock"));
-    let shown = places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
-    places
-        .into_iter()
-        .find(|path| path.exists())
-        .map(Address::Unix)
-        .ok_or_else(|| format!("no engine's socket is there: looked at {}", shown.join(", ")))
 }
 
 fn platform(os: &str, word: &str, arch: Option<Arch>) -> Check {
@@ -323,7 +267,7 @@ pub fn told(answer: &Answer) -> String {
     format!("status {}: {}", answer.status, message.unwrap_or("no reason is given"))
 }
 
-/// One request of HTTP/1.1 on a connection of its own. A body is a tar archive or JSON.
+/// One request and its whole answer; an error as a person reads it.
 pub fn ask(
     address: &Address,
     method: &str,
@@ -337,141 +281,15 @@ pub fn ask(
         }
         _ => error.to_string(),
     };
-    match address {
-        Address::Unix(socket) => {
-            let stream = UnixStream::connect(socket).map_err(plain)?;
-            stream.set_read_timeout(Some(limit)).map_err(plain)?;
-            stream.set_write_timeout(Some(limit)).map_err(plain)?;
-            exchange(stream, method, path, body).map_err(plain)
-        }
-        Address::Tcp(host) => {
-            let host = if host.contains(':') { host.clone() } else { format!("{host}:2375") };
-            let mut addresses = host.to_socket_addrs().map_err(plain)?;
-            let first = addresses.next().ok_or_else(|| format!("{host} has no address"))?;
-            let stream = TcpStream::connect_timeout(&first, limit).map_err(plain)?;
-            stream.set_read_timeout(Some(limit)).map_err(plain)?;
-            stream.set_write_timeout(Some(limit)).map_err(plain)?;
-            exchange(stream, method, path, body).map_err(plain)
-        }
-    }
-}
-
-fn exchange(
-    mut stream: impl Read + Write,
-    method: &str,
-    path: &str,
-    body: &[u8],
-) -> std::io::Result<Answer> {
-    let kind = if body.first() == Some(&b'{') { "application/json" } else { "application/x-tar" };
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\nContent-Type: {kind}\r\n\
-         Content-Length: {}\r\n\r\n",
-        body.len()
-    )?;
-    stream.write_all(body)?;
-    stream.flush()?;
-    let mut reader = BufReader::new(stream.take(LARGEST));
-    let status = line(&mut reader)?;
-    let status = status.split(' ').nth(1).and_then(|word| word.parse().ok());
-    let status = status.ok_or_else(|| std::io::Error::other("the answer is not HTTP"))?;
-    let mut answer = Answer { status, builder: None, body: Vec::new() };
-    let mut chunked = false;
-    let mut length: Option<u64> = None;
-    loop {
-        let header = line(&mut reader)?;
-        let Some((name, value)) = header.split_once(':') else { break };
-        let value = value.trim();
-        match name.to_ascii_lowercase().as_str() {
-            "transfer-encoding" => chunked = value.eq_ignore_ascii_case("chunked"),
-            "content-length" => length = value.parse().ok(),
-            "builder-version" => answer.builder = Some(value.to_owned()),
-            _ => {}
-        }
-    }
-    match length {
-        _ if chunked => read_chunks(&mut reader, &mut answer.body)?,
-        Some(length) => {
-            reader.take(length).read_to_end(&mut answer.body)?;
-        }
-        // 204 and 304 have no body; the engine keeps some connections open all the same.
-        None if matches!(status, 204 | 304) => {}
-        None => {
-            reader.read_to_end(&mut answer.body)?;
-        }
-    }
-    Ok(answer)
-}
-
-fn line(reader: &mut impl BufRead) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    reader.take(64 * 1024).read_until(b'\n', &mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
-}
-
-fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> std::io::Result<()> {
-    loop {
-        let size = line(reader)?;
-        let size = size.split(';').next().unwrap_or_default().trim();
-        let size = u64::from_str_radix(size, 16)
-            .map_err(|_| std::io::Error::other("a chunk's size is no number"))?;
-        if size == 0 {
-            return Ok(());
-        }
-        if reader.by_ref().take(size).read_to_end(body)? as u64 != size {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        line(reader)?;
-    }
+    let request = socket::Request { method, path, body, limit };
+    let mut answer = socket::ask(address, request).map_err(plain)?;
+    let body = answer.whole().map_err(plain)?;
+    Ok(Answer { status: answer.status, builder: answer.builder, body })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Cursor;
-
-    struct Both(Cursor<Vec<u8>>, Vec<u8>);
-
-    impl Read for Both {
-        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-            self.0.read(into)
-        }
-    }
-
-    impl Write for Both {
-        fn write(&mut self, from: &[u8]) -> std::io::Result<usize> {
-            self.1.write(from)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn answered(text: &str) -> std::io::Result<Answer> {
-        exchange(Both(Cursor::new(text.into()), Vec::new()), "GET", "/x", b"")
-    }
-
-    #[test]
-    fn answers_come_whole_by_length_by_chunks_or_to_the_end() {
-        let head = "HTTP/1.1 200 OK\r\nBuilder-Version: 2\r\n";
-        let by_length = answered(&format!("{head}Content-Length: 3\r\n\r\nabcd")).unwrap();
-        assert_eq!((by_length.body, by_length.builder.as_deref()), (b"abc".to_vec(), Some("2")));
-        let chunks =
-            format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n");
-        assert_eq!(answered(&chunks).unwrap().body, b"abcd");
-        assert_eq!(answered(&format!("{head}\r\nrest")).unwrap().body, b"rest");
-        assert!(answered("junk").is_err());
-        assert!(answered(&format!("{head}Transfer-Encoding: chunked\r\n\r\n9\r\nabc")).is_err());
-    }
-
-    #[test]
-    fn the_socket_is_dockers_own_choice_and_tls_is_refused_by_name() {
-        let with = |host: &str| address(&[("DOCKER_HOST".into(), host.into())]);
-        assert_eq!(with("unix:///x.sock"), Ok(Address::Unix("/x.sock".into())));
-        assert_eq!(with("tcp://h:2375"), Ok(Address::Tcp("h:2375".to_owned())));
-        assert!(with("ssh://h").unwrap_err().contains("ssh://h"));
-    }
 
     #[test]
     fn an_emulators_machine_stands_in_its_magic() {

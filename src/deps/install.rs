@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use super::download::{self, FetchError};
-use super::interrupt::Interrupts;
 use super::lock::{self, Waited};
 use super::manager::{Manager, Reason};
 use super::plan::{Plan, SystemPlan};
@@ -15,12 +14,15 @@ use super::python::{self, Form, Wanting};
 use super::step::{self, Ended, Step};
 use super::survey::{Settings, Survey, survey};
 use crate::config::package::Need;
+use crate::engine::process::{self, Program, interrupted};
 use crate::verify::{Check, Status};
 
 /// Attempts at a command that fails for a passing reason.
 const ATTEMPTS: u32 = 3;
 /// Between two of them; the second wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// What sudo has for saying whether it may.
+const SUDO_LIMIT: Duration = Duration::from_secs(30);
 /// As many lines of a failed command are shown.
 const MOST_LINES: usize = 12;
 
@@ -54,12 +56,11 @@ pub struct Outcome {
 }
 
 /// Installs what the first look has found missing.
-pub fn install(settings: &Settings, first: Survey, limits: Limits, said: &Interrupts) -> Outcome {
+pub fn install(settings: &Settings, first: Survey, limits: Limits) -> Outcome {
     let plan = Plan::of(&first, limits.sudo && !limits.root);
     let mut run = Run {
         settings,
         limits,
-        interrupts: said,
         progress: Progress::new(steps_of(&plan)),
         checks: Vec::new(),
         packages: Vec::new(),
@@ -96,7 +97,6 @@ struct Stop;
 struct Run<'a> {
     settings: &'a Settings,
     limits: Limits,
-    interrupts: &'a Interrupts,
     progress: Progress,
     checks: Vec<Check>,
     packages: Vec<String>,
@@ -163,17 +163,29 @@ impl Run<'_> {
             self.checks.push(check.remedy("run mak deps --install as the user who has Homebrew"));
             return Err(Stop);
         }
-        if plan.sudo {
-            // Asks for the password at the terminal, where it can; the steps cannot.
-            let status = std::process::Command::new("sudo").arg("-v").status();
-            if !status.is_ok_and(|status| status.success()) {
-                let message = "sudo does not let this user become root";
-                let check = Check::new("package.rights", Status::Fail, "sudo", message);
-                self.checks.push(check.remedy("run mak deps --install as root"));
-                return Err(Stop);
-            }
+        match plan.sudo {
+            true => self.have_sudo(),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Nobody is asked for a password here: a step that waited for one would wait for ever.
+    fn have_sudo(&mut self) -> Result<(), Stop> {
+        let mut probe = Program::new(&["sudo", "-n", "env", "true"]).within(SUDO_LIMIT);
+        probe.environment.push(("LC_ALL".to_owned(), "C".to_owned()));
+        let why = match process::run(&probe) {
+            Ok(done) if done.well() => return Ok(()),
+            Ok(done) => done.last_line().to_owned(),
+            Err(process::Fault::Interrupted) => return Err(self.interrupt()),
+            Err(fault) => fault.to_string(),
+        };
+        let message = format!("this user cannot become root without being asked ({why})");
+        let check = Check::new("package.rights", Status::Fail, "sudo", message);
+        self.checks.push(check.remedy(
+            "run sudo -v first, have a NOPASSWD rule for this user, or run mak deps --install as \
+             root",
+        ));
+        Err(Stop)
     }
 
     /// Installs packages that belong together. An error is only what keeps the rest out too.
@@ -205,7 +217,7 @@ impl Run<'_> {
             if ended.fine() {
                 return Ok(true);
             }
-            let reason = manager.reason(ended.code(), &ended.output);
+            let reason = manager.reason(ended.code, &ended.output);
             let again = reason.passes() && !ended.overdue && attempt < ATTEMPTS;
             if !again {
                 let mut check = failure(manager, step, &ended, &reason, failed, self.limits.step);
@@ -229,7 +241,7 @@ impl Run<'_> {
     fn wait_for_lock(&mut self, manager: Manager) -> Result<(), Stop> {
         let limit = self.limits.lock;
         let progress = &mut self.progress;
-        let waited = lock::wait(manager, limit, self.interrupts, |held| {
+        let waited = lock::wait(manager, limit, |held| {
             progress.line(&format!("{held}; waiting for at most {} s", limit.as_secs()));
         });
         match waited {
@@ -256,12 +268,12 @@ impl Run<'_> {
     }
 
     fn run(&mut self, step: &Step) -> Result<Ended, Stop> {
-        if self.interrupts.new_one() {
+        if interrupted() {
             return Err(self.interrupt());
         }
         let verbose = self.limits.verbose;
-        let ended = step::run(step, self.limits.step, self.interrupts, &mut self.progress, verbose);
-        if self.interrupts.asked() {
+        let ended = step::run(step, self.limits.step, &mut self.progress, verbose);
+        if interrupted() {
             if ended.stopped && step.guarded {
                 self.cut_off(step);
             }
@@ -296,7 +308,7 @@ impl Run<'_> {
     fn pause(&mut self, wait: Duration) -> Result<(), Stop> {
         let end = std::time::Instant::now() + wait;
         while std::time::Instant::now() < end {
-            if self.interrupts.asked() {
+            if interrupted() {
                 return Err(self.interrupt());
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -423,7 +435,7 @@ impl Run<'_> {
                 return Ok(true);
             }
             // Any manager's words: the network's are the same everywhere.
-            let reason = Manager::Brew.reason(ended.code(), &ended.output);
+            let reason = Manager::Brew.reason(ended.code, &ended.output);
             if reason == Reason::Network && attempt < ATTEMPTS {
                 self.pause(wait)?;
                 wait *= 2;
@@ -454,8 +466,7 @@ impl Run<'_> {
         let mut wait = FIRST_WAIT;
         for attempt in 1..=ATTEMPTS {
             self.progress.begin(&format!("fetch {}", wanted.url));
-            let ended =
-                download::fetch(wanted, self.limits.step, self.interrupts, &mut self.progress);
+            let ended = download::fetch(wanted, self.limits.step, &mut self.progress);
             self.progress.end();
             match ended {
                 Ok(()) => return Ok(()),
@@ -527,7 +538,7 @@ fn failure(
 }
 
 fn code(ended: &Ended) -> String {
-    match ended.code() {
+    match ended.code {
         Some(code) => format!(" with code {code}"),
         None => String::new(),
     }

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::interrupt::Interrupts;
 use super::manager::Manager;
+use crate::engine::process::interrupted;
 
 /// Between two looks at a lock.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -61,12 +61,7 @@ pub enum Waited {
 }
 
 /// Waits until no lock of the manager is held. `tell` hears of each new holder once.
-pub fn wait(
-    manager: Manager,
-    limit: Duration,
-    interrupts: &Interrupts,
-    mut tell: impl FnMut(&Held),
-) -> Waited {
+pub fn wait(manager: Manager, limit: Duration, mut tell: impl FnMut(&Held)) -> Waited {
     let end = Instant::now() + limit;
     let mut told: Option<Held> = None;
     loop {
@@ -78,7 +73,7 @@ pub fn wait(
             tell(&held);
             told = Some(held);
         }
-        if interrupts.asked() {
+        if interrupted() {
             return Waited::Interrupted;
         }
         std::thread::sleep(PAUSE.min(end.saturating_duration_since(Instant::now())));

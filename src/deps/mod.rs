@@ -5,12 +5,12 @@
 //! the container engine. [`plan`] turns what is missing into commands, [`install`] runs them and
 //! looks again. Everything ends in verify's report, so that all that reads one reads this too.
 
+pub mod archive;
 pub mod checker_report;
 pub mod database;
 pub mod download;
 pub mod engine;
 pub mod install;
-pub mod interrupt;
 pub mod lock;
 pub mod manager;
 pub mod plan;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use super::engine::{Address, LIMIT, ask, told};
+use super::engine::{LIMIT, ask, told};
 use crate::elf;
+use crate::engine::socket::Address;
+use crate::image::digest::Digest;
 use crate::platform::{Arch, read_regular};
 use crate::verify::{Check, Status};
 
@@ -152,13 +153,13 @@ fn archive(binary: &Path, arch: Arch, image: &str) -> Result<Vec<u8>, String> {
         "os": "linux",
         "architecture": architecture,
         "config": {"Entrypoint": null},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]},
+        "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer).to_string()]},
     });
     if let Some(variant) = variant {
         config["variant"] = json!(variant);
     }
     let config = config.to_string();
-    let name = format!("{}.json", digest(config.as_bytes()));
+    let name = format!("{}.json", Digest::of(config.as_bytes()).hex());
     let manifest =
         json!([{"Config": name, "RepoTags": [image], "Layers": ["layer.tar"]}]).to_string();
     let mut outer = Tar::default();
@@ -166,10 +167,6 @@ fn archive(binary: &Path, arch: Arch, image: &str) -> Result<Vec<u8>, String> {
     outer.file(&name, 0o644, config.as_bytes());
     outer.file("layer.tar", 0o644, &layer);
     Ok(outer.end())
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A tar archive of plain files with short names.

@@ -159,8 +159,8 @@ pub fn proposal(wanting: &Wanting) -> String {
         _ => format!("{} -m venv .venv", wanting.interpreter.display()),
     };
     format!(
-        "make a virtual environment and run mak in it: {make} && PATH=\"$PWD/.venv/bin:$PATH\" mak \
-         deps --install"
+        "make a virtual environment and run this again in it: {make} && export \
+         PATH=\"$PWD/.venv/bin:$PATH\""
     )
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::database::{self, Database};
 use super::download::{self, Fetch};
 use super::engine;
-use super::interrupt::Interrupts;
 use super::manager::{self, Manager};
 use super::progress::Progress;
 use super::python;
@@ -235,6 +234,13 @@ impl Survey {
     fn ask_python(&mut self, request: &Request) {
         let Some(check) = &request.python else { return };
         self.distributions = python::named(&check.requirements, &self.checks);
+        let is_unmet = |check: &Check| {
+            check.id.starts_with("dist.") && matches!(check.status, Status::Fail | Status::Warn)
+        };
+        // Verify has read every distribution once already.
+        if !self.checks.iter().any(is_unmet) {
+            return;
+        }
         self.python = python::wanting(request, check);
         let Some((wanting, folder)) =
             self.python.as_ref().and_then(|one| Some((one, one.managed.clone()?)))
@@ -524,8 +530,7 @@ fn version_of(path: &Path) -> Option<String> {
             environment: vec![("LC_ALL".to_owned(), "C".to_owned())],
             guarded: false,
         };
-        let ended =
-            step::run(&step, VERSION_LIMIT, &Interrupts::default(), &mut Progress::silent(), false);
+        let ended = step::run(&step, VERSION_LIMIT, &mut Progress::silent(), false);
         if ended.fine() { version_in(&ended.output) } else { None }
     })
 }

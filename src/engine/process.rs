@@ -3,21 +3,23 @@
 //! behind it.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 /// As much of a stream as is kept: the end of it.
 const KEPT: usize = 1 << 20;
+/// A longer line is told only so far.
+const LONGEST_LINE: usize = 4096;
 /// How long a program that was asked to end may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the streams may stay open behind a program that has ended, held by one it has left.
@@ -28,19 +30,41 @@ const STREAMS: Duration = Duration::from_secs(2);
 pub struct Program {
     /// Its argument vector; the first word is looked up in PATH.
     pub words: Vec<String>,
+    /// Variables it gets besides ours.
+    pub environment: Vec<(String, String)>,
     /// Whether what it says on either stream goes to our stderr as it comes.
     pub shown: bool,
+    /// Whether both streams are one, in the order in which they were written: all of it is `out`.
+    pub joined: bool,
     /// How long it may take; for ever if `None`.
     pub limit: Option<Duration>,
-    /// Whether an interrupt of mak ends it. What cleans up is not to be ended.
-    pub interruptible: bool,
+    /// What an interrupt of mak does to it.
+    pub interrupt: Interrupt,
+}
+
+/// What becomes of a program when mak is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// It is ended.
+    Ends,
+    /// It is let finish, since it would leave something half-done; the next interrupt ends it.
+    EndsAtSecond,
+    /// Nothing: it cleans up.
+    Nothing,
 }
 
 impl Program {
     /// Quiet, without limit.
     pub fn new<S: AsRef<str>>(words: &[S]) -> Program {
         let words = words.iter().map(|word| word.as_ref().to_owned()).collect();
-        Program { words, shown: false, limit: None, interruptible: true }
+        Program {
+            words,
+            environment: Vec::new(),
+            shown: false,
+            joined: false,
+            limit: None,
+            interrupt: Interrupt::Ends,
+        }
     }
 
     /// Shows what it says.
@@ -57,9 +81,18 @@ impl Program {
 
     /// Is run even though mak was interrupted.
     pub fn in_any_case(mut self) -> Program {
-        self.interruptible = false;
+        self.interrupt = Interrupt::Nothing;
         self
     }
+}
+
+/// What is told while a program runs.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// A line that it has said on either stream.
+    Line(&'a str),
+    /// There was an interrupt, and it is let finish.
+    LetFinish,
 }
 
 /// How a program ended.
@@ -93,9 +126,9 @@ fn last_said(text: &str) -> Option<&str> {
 #[derive(Debug)]
 pub enum Fault {
     /// It could not be started.
-    Start(String, std::io::Error),
-    /// Its time was over.
-    Late(String, Duration),
+    Start(String, io::Error),
+    /// Its time was over, by then it had said this.
+    Late(String, Duration, String),
     /// mak was interrupted.
     Interrupted,
 }
@@ -103,11 +136,11 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Start(program, error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Fault::Start(program, error) if error.kind() == io::ErrorKind::NotFound => {
                 write!(f, "{program} is not installed, or not in PATH")
             }
             Fault::Start(program, error) => write!(f, "cannot start {program}: {error}"),
-            Fault::Late(command, limit) => {
+            Fault::Late(command, limit, _) => {
                 write!(f, "no answer within {} s: {command}", limit.as_secs_f64())
             }
             Fault::Interrupted => write!(f, "interrupted"),
@@ -118,7 +151,8 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 enum Event {
-    Ended(std::io::Result<ExitStatus>),
+    Line(String),
+    Ended(io::Result<ExitStatus>),
     Interrupt,
 }
 
@@ -128,7 +162,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static WAITING: Mutex<Vec<Sender<Event>>> = Mutex::new(Vec::new());
 
 /// Takes INT, TERM and HUP from here on, so that mak can clean up. Called once.
-pub fn take_interrupts() -> std::io::Result<()> {
+pub fn take_interrupts() -> io::Result<()> {
     let (mut reader, writer) = UnixStream::pair()?;
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         signal_hook::low_level::pipe::register(signal as i32, writer.try_clone()?)?;
@@ -152,60 +186,142 @@ pub fn interrupted() -> bool {
 
 /// Runs a program to its end.
 pub fn run(program: &Program) -> Result<Done, Fault> {
-    let name = program.words.first().cloned().unwrap_or_default();
     let (sender, receiver) = mpsc::channel();
+    watched(program, sender, &receiver, None)
+}
+
+/// The same, and tells what it says line by line.
+pub fn run_telling(program: &Program, tell: &mut dyn FnMut(News)) -> Result<Done, Fault> {
+    let (sender, receiver) = mpsc::channel();
+    watched(program, sender, &receiver, Some(tell))
+}
+
+fn watched(
+    program: &Program,
+    sender: Sender<Event>,
+    events: &Receiver<Event>,
+    tell: Option<&mut dyn FnMut(News)>,
+) -> Result<Done, Fault> {
     WAITING.lock().unwrap_or_else(PoisonError::into_inner).push(sender.clone());
-    if program.interruptible && interrupted() {
-        return Err(Fault::Interrupted);
-    }
-    let mut child = Command::new(&name)
-        .args(program.words.iter().skip(1))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| Fault::Start(name.clone(), error))?;
+    // From here on every interrupt is an event; one that came before is seen here.
+    let done = match program.interrupt == Interrupt::Ends && interrupted() {
+        true => Err(Fault::Interrupted),
+        false => to_its_end(program, sender, events, tell),
+    };
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    done
+}
+
+fn to_its_end(
+    program: &Program,
+    sender: Sender<Event>,
+    events: &Receiver<Event>,
+    mut tell: Option<&mut dyn FnMut(News)>,
+) -> Result<Done, Fault> {
+    let name = program.words.first().cloned().unwrap_or_default();
+    let lines = tell.is_some().then_some(&sender);
+    let (child, [out, err]) =
+        start(program, &name, lines).map_err(|error| Fault::Start(name.clone(), error))?;
     let group = Pid::from_raw(child.id().cast_signed());
-    let out = listen(child.stdout.take(), program.shown);
-    let err = listen(child.stderr.take(), program.shown);
     wait_beside(child, sender);
 
+    let mut told = |news: News| {
+        if let Some(tell) = tell.as_mut() {
+            tell(news);
+        }
+    };
+    let mut end = program.limit.map(|limit| Instant::now() + limit);
     let mut fault = None;
-    let mut limit = program.limit;
-    loop {
-        let event = match limit {
-            Some(limit) => receiver.recv_timeout(limit),
-            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match event {
-            Ok(Event::Ended(status)) => {
-                WAITING.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                if let Some(fault) = fault {
-                    return Err(fault);
+    let mut is_let_finish = false;
+    let status = loop {
+        match next(events, end) {
+            Some(Event::Line(line)) => told(News::Line(&line)),
+            Some(Event::Ended(status)) => break status,
+            Some(Event::Interrupt) if fault.is_some() => {}
+            Some(Event::Interrupt) => match program.interrupt {
+                Interrupt::Nothing => {}
+                Interrupt::EndsAtSecond if !is_let_finish => {
+                    is_let_finish = true;
+                    told(News::LetFinish);
                 }
-                let status = status.map_err(|error| Fault::Start(name, error))?;
-                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-                return Ok(Done { code, out: heard(&out), err: heard(&err) });
+                Interrupt::Ends | Interrupt::EndsAtSecond => {
+                    fault = Some(Fault::Interrupted);
+                    end = Some(Instant::now() + PATIENCE);
+                    send(group, Signal::SIGTERM, program);
+                }
+            },
+            None if fault.is_none() => {
+                let command = super::quote::show(&program.words);
+                let limit = program.limit.unwrap_or_default();
+                fault = Some(Fault::Late(command, limit, String::new()));
+                end = Some(Instant::now() + PATIENCE);
+                send(group, Signal::SIGTERM, program);
             }
-            Ok(Event::Interrupt) if !program.interruptible || fault.is_some() => {}
-            Ok(Event::Interrupt) => {
-                fault = Some(Fault::Interrupted);
-                limit = Some(PATIENCE);
-                let _ = killpg(group, Signal::SIGTERM);
-            }
-            // Its own time, or the patience after it: now it gets what nobody can ignore.
-            Err(_) => {
-                let late = Fault::Late(
-                    super::quote::show(&program.words),
-                    program.limit.unwrap_or(PATIENCE),
-                );
-                fault.get_or_insert(late);
-                limit = None;
-                let _ = killpg(group, Signal::SIGKILL);
+            // It has had its patience: now it gets what nobody can ignore.
+            None => {
+                end = None;
+                send(group, Signal::SIGKILL, program);
             }
         }
+    };
+    let (out, err) = (out.text(), err.text());
+    for event in events.try_iter() {
+        if let Event::Line(line) = event {
+            told(News::Line(&line));
+        }
     }
+    match fault {
+        Some(Fault::Late(command, limit, _)) => Err(Fault::Late(command, limit, out + &err)),
+        Some(fault) => Err(fault),
+        None => {
+            let status = status.map_err(|error| Fault::Start(name, error))?;
+            let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+            Ok(Done { code, out, err })
+        }
+    }
+}
+
+/// Signals the program and all it has started. What sudo runs is root's: only sudo reaches it.
+fn send(group: Pid, signal: Signal, program: &Program) {
+    let by_sudo = program.words.first().is_some_and(|word| word == "sudo");
+    if killpg(group, signal).is_err() && by_sudo {
+        let words = ["-n", "kill", "-s", signal.as_str().trim_start_matches("SIG"), "--"];
+        let mut sudo = Command::new("sudo");
+        sudo.args(words).arg(format!("-{group}")).process_group(0);
+        sudo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let _ = sudo.status();
+    }
+}
+
+/// What happens next; `None` where that is nothing until `end`.
+fn next(events: &Receiver<Event>, end: Option<Instant>) -> Option<Event> {
+    match end {
+        Some(end) => events.recv_timeout(end.saturating_duration_since(Instant::now())).ok(),
+        None => events.recv().ok(),
+    }
+}
+
+fn start(
+    program: &Program,
+    name: &str,
+    lines: Option<&Sender<Event>>,
+) -> io::Result<(Child, [Stream; 2])> {
+    let mut command = Command::new(name);
+    command
+        .args(program.words.iter().skip(1))
+        .envs(program.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .process_group(0);
+    if program.joined {
+        let (reader, writer) = io::pipe()?;
+        let child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
+        let out = Stream::listen(Some(reader), program.shown, lines);
+        return Ok((child, [out, Stream::listen(None::<io::Empty>, false, None)]));
+    }
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let out = Stream::listen(child.stdout.take(), program.shown, lines);
+    let err = Stream::listen(child.stderr.take(), program.shown, lines);
+    Ok((child, [out, err]))
 }
 
 fn wait_beside(mut child: Child, sender: Sender<Event>) {
@@ -214,33 +330,69 @@ fn wait_beside(mut child: Child, sender: Sender<Event>) {
     });
 }
 
-/// Reads a stream to its end beside us; the text comes when it is over.
-fn listen(stream: Option<impl Read + Send + 'static>, shown: bool) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    let Some(mut stream) = stream else { return receiver };
-    thread::spawn(move || {
-        let mut kept = Vec::new();
-        let mut piece = [0; 8192];
-        while let Ok(read) = stream.read(&mut piece) {
-            if read == 0 {
-                break;
-            }
-            if shown {
-                let _ = std::io::stderr().write_all(&piece[..read]);
-            }
-            kept.extend_from_slice(&piece[..read]);
-            if kept.len() > 2 * KEPT {
-                kept.drain(..kept.len() - KEPT);
-            }
-        }
-        let _ = sender.send(kept);
-    });
-    receiver
+/// A stream that is read to its end beside us.
+struct Stream {
+    /// The end of what was read.
+    kept: Arc<Mutex<Vec<u8>>>,
+    /// Closed when it is over.
+    over: Receiver<()>,
 }
 
-fn heard(stream: &mpsc::Receiver<Vec<u8>>) -> String {
-    let bytes = stream.recv_timeout(STREAMS).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+impl Stream {
+    fn listen(
+        stream: Option<impl Read + Send + 'static>,
+        shown: bool,
+        lines: Option<&Sender<Event>>,
+    ) -> Stream {
+        let (open, over) = mpsc::channel();
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let Some(mut stream) = stream else { return Stream { kept, over } };
+        let (filling, lines) = (Arc::clone(&kept), lines.cloned());
+        thread::spawn(move || {
+            let _open: Sender<()> = open;
+            let mut line = Vec::new();
+            let mut piece = [0; 8192];
+            while let Ok(count @ 1..) = stream.read(&mut piece) {
+                let read = piece.get(..count).unwrap_or_default();
+                if shown {
+                    let _ = io::stderr().write_all(read);
+                }
+                let mut kept = filling.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.extend_from_slice(read);
+                let surplus = kept.len().saturating_sub(KEPT);
+                if surplus > KEPT {
+                    kept.drain(..surplus);
+                }
+                drop(kept);
+                if let Some(lines) = &lines {
+                    send_lines(read, &mut line, lines);
+                }
+            }
+        });
+        Stream { kept, over }
+    }
+
+    /// What was said. A child of the program's own may keep its streams open for ever: nobody
+    /// waits long for that.
+    fn text(self) -> String {
+        let _ = self.over.recv_timeout(STREAMS);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept).into_owned()
+    }
+}
+
+/// Sends the lines that these bytes complete. Progress bars draw theirs over each other.
+fn send_lines(bytes: &[u8], line: &mut Vec<u8>, lines: &Sender<Event>) {
+    for byte in bytes {
+        if matches!(byte, b'\n' | b'\r') {
+            let text = String::from_utf8_lossy(&std::mem::take(line)).into_owned();
+            if !text.trim().is_empty() {
+                let _ = lines.send(Event::Line(text));
+            }
+        } else if line.len() < LONGEST_LINE {
+            line.push(*byte);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -259,6 +411,33 @@ mod tests {
         let program = Program::new(&["sh", "-c", "tail -f /dev/null & wait"]);
         let fault = run(&program.within(Duration::from_millis(200))).unwrap_err();
         assert_eq!(fault.to_string(), "no answer within 0.2 s: sh -c 'tail -f /dev/null & wait'");
+    }
+
+    #[test]
+    fn what_a_program_had_said_by_its_deadline_is_kept_and_told_in_lines() {
+        let mut program =
+            Program::new(&["sh", "-c", "echo \"$X\" >&2; echo two; exec tail -f /dev/null"]);
+        program.joined = true;
+        program.environment.push(("X".to_owned(), "a b".to_owned()));
+        let mut lines = Vec::new();
+        let fault = run_telling(&program.within(Duration::from_millis(500)), &mut |news| {
+            if let News::Line(line) = news {
+                lines.push(line.to_owned());
+            }
+        });
+        assert!(matches!(fault, Err(Fault::Late(_, _, said)) if said == "a b\ntwo\n"), "{lines:?}");
+        assert_eq!(lines, ["a b", "two"]);
+    }
+
+    #[test]
+    fn a_child_that_keeps_the_streams_open_keeps_neither_the_end_nor_the_words_back() {
+        let done = run(&Program::new(&[
+            "sh",
+            "-c",
+            "echo out; exec tail -f /dev/null --pid=$PPID & exit 4",
+        ]))
+        .unwrap();
+        assert_eq!((done.code, done.out.as_str()), (4, "out\n"));
     }
 
     #[test]

@@ -31,11 +31,12 @@ pub fn split(line: &str) -> Result<Vec<String>, String> {
 
 /// The words as a line that can be pasted into a shell.
 pub fn show(words: &[String]) -> String {
-    words.iter().map(|word| shown(word)).collect::<Vec<_>>().join(" ")
+    words.iter().map(|each| word(each)).collect::<Vec<_>>().join(" ")
 }
 
-fn shown(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/:.,@+%{}".contains(c);
+/// One word as a shell needs it. Braces are quoted: `{a,b}` would be two words.
+pub fn word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/:.,@+%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else {
@@ -58,6 +59,12 @@ mod tests {
         assert_eq!(split("  ").unwrap_err(), "is empty");
         assert_eq!(split("'a").unwrap_err(), "a quote is not closed");
         assert_eq!(split("a\\").unwrap_err(), "ends in a backslash");
+    }
+
+    #[test]
+    fn what_a_shell_would_make_more_of_is_quoted() {
+        let words = ["{a,b}", "it's", "", "$X", "a=b", "~"].map(str::to_owned);
+        assert_eq!(show(&words), r"'{a,b}' 'it'\''s' '' '$X' a=b '~'");
     }
 
     proptest! {

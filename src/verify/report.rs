@@ -217,12 +217,12 @@ impl Report {
     }
 
     /// As JUnit XML, which CI systems show: a suite for each group, a case for each check. What
-    /// is tolerated passes, with its text as output.
-    pub fn junit(&self) -> String {
+    /// is tolerated passes, with its text as output. `command` is what made it.
+    pub fn junit(&self, command: &str) -> String {
         let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         let _ = writeln!(
             out,
-            "<testsuites name=\"mak-init verify\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\">",
+            "<testsuites name=\"{command}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\">",
             self.checks.len(),
             self.count(Status::Fail),
             self.count(Status::Skip)
@@ -430,7 +430,7 @@ mod tests {
             Check::new("record.none", Status::Skip, "s", "none"),
             Check::new("lib.missing", Status::Pass, "libc.so.6", "found"),
         ]);
-        let xml = report.junit();
+        let xml = report.junit("mak-init verify");
         let escaped = "a&lt;b&gt;&amp;&quot;c&quot;\u{fffd}";
         assert!(xml.contains("tests=\"4\" failures=\"1\" errors=\"0\" skipped=\"1\""), "{xml}");
         assert!(

@@ -10,9 +10,9 @@ use crate::config::document::LARGEST;
 use crate::config::resolve::{BUILT_IN, load_profile};
 use crate::config::{ConfigError, Profile, suggest, word};
 use crate::deps::install::Limits;
-use crate::deps::interrupt::Interrupts;
 use crate::deps::survey::EngineLook;
 use crate::deps::{Outcome, Plan, Settings, Survey, checker_report, install, summary, survey};
+use crate::engine::process;
 use crate::platform::{Root, read_regular};
 use crate::verify::{Check, Verdict};
 
@@ -103,7 +103,12 @@ enum Format {
 fn run(asked: &Asked) -> u8 {
     let settings = &asked.settings;
     // Before the first look: a Ctrl-C between two steps is one too.
-    let interrupts = if asked.install { Interrupts::listen() } else { Interrupts::default() };
+    if asked.install
+        && let Err(error) = process::take_interrupts()
+    {
+        say(&format!("cannot take signals: {error}"));
+        return code::FAILED;
+    }
     let first = survey(settings);
     if !asked.install {
         let ended = show(asked, &first, None, None);
@@ -119,7 +124,7 @@ fn run(asked: &Asked) -> u8 {
     }
     // The second look starts from nothing; of the first only the checks are counted.
     let before = first.checks.clone();
-    let outcome = install(settings, first, asked.limits, &interrupts);
+    let outcome = install(settings, first, asked.limits);
     let ended = show(asked, &outcome.survey, Some(&before), Some(&outcome));
     if outcome.interrupted {
         return INTERRUPTED;
@@ -161,7 +166,7 @@ fn show(asked: &Asked, survey: &Survey, before: Option<&[Check]>, outcome: Optio
                     format!("{}\n{}", report.text(verbose), summary::table(survey, before, outcome))
                 }
                 Format::Json => json.clone(),
-                Format::Junit => report.junit(),
+                Format::Junit => report.junit("mak deps"),
                 Format::Checker => checker_report::json(survey, &asked.settings.root, outcome),
             };
             (json, shown)
