@@ -224,7 +224,8 @@ service_of() {
 }
 
 distroless() {
-    service_of || { row "docker/examples/distroless" no no no "no std of Rust for this platform here to compile the service with"; return; }
+    # For the other platform the service is Go's: its compiler here knows both.
+    service_of || { go_compiled; taken_out go /service "$work/service/linux_$platform/service"; }
     # What distroless/static is: no shell, no libc; users, certificates, a folder for temporary files.
     local base="$work/distroless"
     mkdir -p "$base/etc/ssl/certs" "$base/tmp"
@@ -248,7 +249,7 @@ rust() {
 }
 
 # Debian's Go in the place of golang's image: the stage runs as it is written.
-go() {
+go_compiled() {
     if [ ! -e "$work/go/Dockerfile" ]; then
         mkdir -p "$work/go/root"
         (cd "$work/go" && apt-get -qq download golang-1.19-go golang-1.19-src)
@@ -260,6 +261,18 @@ go() {
         platform=$wanted
     fi
     image go --file docker/examples/go/Dockerfile --build-arg GO_IMAGE="$tag-go-compiler" .
+}
+
+# taken_out NAME PATH FILE: a file of the image $tag-NAME.
+taken_out() {
+    local id
+    id="$(docker create --label "$tag" --platform "linux/$platform" "$tag-$1")"
+    docker cp --quiet "$id:$2" "$3"
+    docker rm "$id" >/dev/null
+}
+
+go() {
+    go_compiled
     verified go
     serves go --port 8000 --option=--read-only --option=--cap-drop=ALL
     row "docker/examples/go" yes yes yes "\`golang:1.24\` cannot be pulled here: Debian's Go 1.19 in its place, cross-compiling as the stage says"
