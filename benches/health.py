@@ -145,6 +145,27 @@ def at_rest(figures, binary, workload, seconds):
         other.end()
 
 
+def comes_back(figures, binary, workload, rounds=5):
+    """From the signal to the next answer, each time of a fresh mak-init: later ends wait longer by intention."""
+    for name, number in ("KILL", 9), ("STOP", 19):
+        took = []
+        for _ in range(rounds):
+            running = Running(binary, workload, SERVER_CORE)
+            try:
+                began = time.perf_counter()
+                os.kill(int(running.health), number)
+                # Until it is gone it may still answer: asked is its heir.
+                while pathlib.Path(f"/proc/{running.health}/stat").exists():
+                    pass
+                assert running.ask("/livez") == 200
+                took.append((time.perf_counter() - began) * 1000)
+            finally:
+                running.end()
+        most = max(took)
+        figures.add(f"from SIG{name} for health to the next answer, median and most of {rounds}, ms",
+                    f"{statistics.median(took):.0f}, {most:.0f}", ["≤ 1000:"], most <= 1000)
+
+
 def load(seconds, *words):
     return subprocess.run(
         ["taskset", "-c", str(CLIENT_CORE), *words], capture_output=True, text=True, check=True, timeout=seconds * 3 + 20
@@ -241,6 +262,7 @@ def main():
     workload = compiled("heartbeat.c", "musl-gcc", "-static", "-O2")
     figures = Figures()
     at_rest(figures, given.binary, workload, given.seconds)
+    comes_back(figures, given.binary, workload)
     under_load(figures, given.binary, workload, given.seconds)
     the_probe(figures, given, workload)
     text = (

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the linker script that says which code and constants a plain start and the idle loop make use of.
+"""Writes the linker script that says which code and constants a plain start, the idle loop and the probe make use of.
 
     benches/hot-code.py PROGRAM MAP <STEPS >ORDER.ld
     benches/hot-code.py --portable PROGRAM MAP <STEPS >scripts/hot-code.ld
@@ -14,8 +14,9 @@ import re
 import struct
 import sys
 
-HEAD = """/* Where the code and the constants of a start and of the idle loop lie in the shipped program: side by side, at its
-   beginning, so that they take few of the 64 KiB windows in which Linux maps a file's pages; those of the loop first.
+HEAD = """/* Where the code and the constants of a start, of the idle loop and of the probe lie in the shipped program: side by
+   side, at its beginning, so that they take few of the 64 KiB windows in which Linux maps a file's pages; those of the
+   loop first, those of the probe last.
    Written by benches/hot-code.py; passed to the linker by scripts/build-static, beside its own script. Names that no
    longer exist do no harm. */
 SECTIONS
@@ -28,13 +29,17 @@ CHILD = """        /* What the loop does at times. */
         *(.text._R*8mak_init4init7forward*)
         *(.text._R*8mak_init4init7receive*)
         *(.text._R*8mak_init4init4reap*)
-        /* The start. The child's part is not seen from its parent. */
-        *(.text.main)
+        /* The child, which is not seen from its parent, and executes when that has given back what follows. */
+        *libc.a:clone.lo(.text .text.*)
         *(.text._RNvNtNtCs*_8mak_init4init12shared_spawn9become_it)
         *(.text._RNvNtNtCs*_8mak_init4init4mask9give_back)
         *libc.a:setpgid.lo(.text .text.*)
         *libc.a:sigaction.lo(.text .text.*)
         *libc.a:execve.lo(.text .text.*)
+        /* The start. */
+        *(.text.main)
+"""
+PROBE = """        /* The probe, as far as it is not that. */
 """
 TAIL = """        *(.rodata.str1.1)
     }
@@ -75,6 +80,7 @@ SECTIONS
 }
 INSERT AFTER .bss;
 """
+START = 1
 LOOP = 2
 # Where the program is loaded: its first segment begins with the file.
 BASE = 0x400000
@@ -138,22 +144,22 @@ def main():
     for line in sys.stdin:
         kind, address, phases = line.split()
         if kind == "x":
-            executed[int(address, 16)] = int(phases)
+            executed[int(address, 16)] = executed.get(int(address, 16), 0) | int(phases)
         note(int(address, 16), int(phases), ".text" if kind == "x" else ".rodata")
     for address, phases in named_by(sys.argv[-2], executed):
         note(address, phases, ".rodata")
     if not used:
         sys.exit("hot-code.py: no start was seen: does benches/programs/steps.c run here?")
-    text = [[], []]
+    text = [[], [], []]
     for code in (True, False):
         for at, phases in sorted(used.items()):
             name, file = parts[at][2:]
             line = pattern(name, file, portable)
             if line and name.startswith(".text") == code:
                 line = f"        {line}\n"
-                if line not in text[0] and line not in text[1]:
-                    text[0 if phases & LOOP else 1].append(line)
-    sys.stdout.write(HEAD + "".join(text[0]) + CHILD + "".join(text[1]) + TAIL)
+                if not any(line in part for part in text):
+                    text[0 if phases & LOOP else 1 if phases & START else 2].append(line)
+    sys.stdout.write(HEAD + "".join(text[0]) + CHILD + "".join(text[1]) + PROBE + "".join(text[2]) + TAIL)
 
 
 main()

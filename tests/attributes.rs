@@ -67,6 +67,30 @@ fn every_flag_is_seen_by_the_workload() {
 }
 
 #[test]
+fn the_death_of_our_own_parent_is_told_to_whom_it_concerns() {
+    let stranger = STRANGER.to_string();
+    // A change of user would take it back: it is asked for behind that.
+    let users = [[].as_slice(), &["--user", &stranger]];
+    let as_root = only_as_root("taking on a user");
+    for flags in users.into_iter().take(if as_root { 2 } else { 1 }) {
+        for mode in MODES {
+            let program = harness::program();
+            // The inner shell is the parent, and ends with the first line.
+            let shells = "sh -c '\"$@\" & read line' parent \"$@\"; read line";
+            let launch = Launch::beside().program("/bin/sh").arguments(&["-c", shells, "sh"]);
+            let launch = launch.argument(program).arguments(&["--mode", mode]).arguments(flags);
+            let launch = launch.arguments(&["--parent-death-signal", "USR1"]);
+            let mut running = launch.workload(&["print-signals", "10"]).start();
+            running.line("ready");
+            running.type_in(b"\n");
+            running.line("sig 10 ");
+            running.type_in(b"\n");
+            running.end().expect(0);
+        }
+    }
+}
+
+#[test]
 fn the_environment_twins_and_a_file_say_the_same() {
     let folder = Folder::new();
     let text = "[workload]\numask = \"027\"\nnice = 5\nrlimit = [\"core=0\", \"nofile=99\"]\n";

@@ -84,6 +84,48 @@ runs_without_rights() {
     ok "runs unprivileged on a read-only root, without capabilities"
 }
 
+# dies CODE PHRASE COMMAND...: why the workload ended is said on stderr and in the termination message that Kubernetes
+# mounts.
+dies() {
+    local expected=$1 phrase=$2 given=("${options[@]}"); shift 2
+    rm -f "$work/message"; : >"$work/message"; chmod 666 "$work/message"
+    options+=(-v "$work/message:/dev/termination-log" -v "$work/workload:/workload:ro")
+    run quickstart "$@"
+    options=("${given[@]}")
+    expect_code "$expected" "$*"
+    grep -q -- "$phrase" "$work/err" || fail "$*: stderr does not say \"$phrase\": $(cat "$work/err")"
+    grep -q -- "$phrase" "$work/message" || fail "$*: the message does not say \"$phrase\": $(cat "$work/message")"
+}
+
+# An emulator has a processor, a memory and filters of its own: these deaths are only what they are on the real machine.
+tells_why_workloads_die() {
+    [ "$platform" = "$(dpkg --print-architecture)" ] || return 0
+    cc -O1 -static -o "$work/workload" tests/workload/workload.c
+    options=()
+    dies 137 "(SIGKILL) by an unknown sender" sh -c 'kill -KILL $$'
+    dies 132 "illegal instruction (SIGILL)" /workload illegal-instruction
+    dies 135 "bus error (SIGBUS)" /workload bus-error /tmp/mapped
+    dies 159 "a seccomp filter forbids (SIGSYS)" /workload break-a-filter
+    options=(--memory 32m --memory-swap 32m)
+    dies 137 "out-of-memory killer" /workload eat-memory
+    local deaths="out of memory, KILL, illegal instruction, bus error, seccomp"
+    if [ "$(cat /proc/sys/kernel/core_pattern)" = core ]; then
+        options=(--ulimit core=-1 --workdir /tmp)
+        dies 134 "a core was dumped to /tmp/core" /workload dump-core
+        deaths+=", core dump"
+    fi
+    rm -f "$work/message"; : >"$work/message"; chmod 666 "$work/message"
+    options=(-v "$work/message:/dev/termination-log")
+    start quickstart sh -c 'echo ready; while :; do sleep 0.05; done'
+    wait_log ready
+    stop
+    [ "$code" -eq 143 ] || fail "docker stop: code $code and not 143"
+    local phrase="a stop was asked for: SIGTERM, sent from outside the container"
+    logged "$phrase" || fail "no line says that the stop was asked for"
+    grep -q "$phrase" "$work/message" || fail "the message does not say \"$phrase\": $(cat "$work/message")"
+    ok "$deaths, a stop that was asked for: each told on stderr and in the termination message"
+}
+
 build quickstart -f docker/Dockerfile .
 platform=; ok "docker/Dockerfile is built for $platforms, its verify --full passed"
 for platform in $platforms; do
@@ -94,5 +136,6 @@ for platform in $platforms; do
     returns_exit_codes
     reaps_orphans
     runs_without_rights
+    tells_why_workloads_die
 done
 echo "$passed passed, 0 failed"

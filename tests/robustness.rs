@@ -11,7 +11,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::{
-    ControlGroup, Folder, Launch, Place, Running, endpoint, filter, only_as_root,
+    ControlGroup, Folder, Launch, Outcome, Place, Running, endpoint, filter, only_as_root,
     only_on_this_machine, processes, trace,
 };
 
@@ -24,19 +24,12 @@ const MAKING_PROCESSES: &[i64] = &[libc::SYS_clone, libc::SYS_clone3];
 
 /// Waits until mak-init is about to make its first process.
 fn until_it_handles_signals(running: &mut Running) {
-    running.until("its signals to be blocked", |running| {
-        processes::status(running.pid(), "SigBlk").is_some_and(|set| set.ends_with("fffbfeff"))
-    });
+    running.until("it to wait", |running| processes::waits_for_signals(running.pid()));
 }
 
 /// Waits until all signals it was sent have been taken from the kernel.
 fn until_it_has_taken_its_signals(running: &mut Running) {
-    let none = |set: String| set.bytes().all(|digit| digit == b'0');
-    running.until("its signals to be taken", |running| {
-        ["SigPnd", "ShdPnd"]
-            .iter()
-            .all(|key| processes::status(running.pid(), key).is_some_and(none))
-    });
+    running.until("its signals to be taken", |it| processes::has_taken_its_signals(it.pid()));
 }
 
 #[test]
@@ -326,6 +319,31 @@ fn a_stop_between_spawn_and_exec_holds_up_nothing_and_loses_nothing() {
                 assert!(ended.usage.processor < Duration::from_secs(2), "{:?}", ended.usage);
             }
         }
+    }
+}
+
+/// Every signal is blocked; what is the processor's own word cannot be.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_fault_of_our_own_ends_us_and_as_pid_1_everything() {
+    if !only_on_this_machine("an emulator is traced, not the program in it") {
+        return;
+    }
+    for place in Place::BOTH {
+        let mut running = Launch::at(place).workload(&["print-signals", "10"]).start();
+        running.line("ready");
+        let workload = processes::children(running.pid())[0];
+        // From another process it is a signal like any other.
+        running.signal(libc::SIGSEGV);
+        running.line("sig 11 ");
+        trace::make_fault(running.pid());
+        if place == Place::Beside {
+            running.until("it to have ended", |running| {
+                processes::state(running.pid()).is_none_or(|state| state == 'Z')
+            });
+            processes::signal(workload, libc::SIGUSR1);
+        }
+        assert_eq!(running.end().outcome, Outcome::Signal(libc::SIGSEGV), "{place:?}");
     }
 }
 

@@ -27,9 +27,10 @@ pub fn attributes(workload: &Workload, user: Option<&User>) -> Attributes {
         dropped: workload.dropped,
         identity: user.map(identity),
         // Elsewhere the terminal is somebody's who goes on with it afterwards.
-        hand_over_streams: is_init(),
+        hand_over_streams: user.is_some() && is_init(),
         folder: workload.folder.clone(),
         no_new_privs: workload.no_new_privs,
+        parent_death_signal: None,
     }
 }
 

@@ -53,11 +53,11 @@ pub fn main(started: &Started, words: &Words) -> u8 {
 fn show(effective: &Effective) -> Shown {
     let settings = SETTINGS
         .iter()
-        .zip(&effective.origins)
-        .map(|(setting, origin)| Line {
+        .enumerate()
+        .map(|(row, setting)| Line {
             key: setting.key,
             value: (setting.show)(&effective.values),
-            origin: from(origin),
+            origin: from(effective.origin(row)),
         })
         .collect();
     Shown {

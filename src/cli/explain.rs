@@ -12,6 +12,7 @@ use crate::verify::command::{Assessment, assess};
 use crate::verify::{Check, Report, Request, Status, conditions, module};
 
 /// Explains the command that was typed, else the configured one.
+#[inline(never)]
 pub fn main(started: &Started, words: Words) -> u8 {
     let effective = match configuration(started, &words) {
         Ok(effective) => effective,

@@ -130,7 +130,7 @@ pub fn endpoint(started: &Started, words: &Words, path: &str) -> Result<Option<O
     }
     match words_of_init() {
         None => Ok(None),
-        Some(of_init) => Ok(of(&configuration(started, &of_init)?, path)),
+        Some(of_init) => configuration(started, &of_init).map(|there| of(&there, path)),
     }
 }
 

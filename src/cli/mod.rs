@@ -22,7 +22,6 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use crate::config::{ConfigError, Effective, Request, resolve};
-use crate::init::memory::end_set_up;
 use crate::init::title::Title;
 use words::{Subcommand, Words};
 
@@ -52,7 +51,8 @@ pub struct Started {
     pub title: Title,
 }
 
-/// Runs what was asked for; the result is the exit code.
+/// Runs what was asked for; the result is the exit code. PID 1 stays above this frame for good: what
+/// it calls is not inlined, so that it has no room for all of that.
 pub fn main(started: Started) -> u8 {
     match personality::asked_for(&started.arguments) {
         Ok(None) => {}
@@ -63,11 +63,6 @@ pub fn main(started: Started) -> u8 {
         Ok(words) => words,
         Err(why) => return usage(&why),
     };
-    // Verification ends with its process: pieces that are only ever laid behind each other serve it
-    // faster than an allocator that gives back.
-    if !matches!(words.subcommand, Subcommand::Run | Subcommand::Verify) {
-        end_set_up();
-    }
     match words.subcommand {
         Subcommand::Help => print(&help::text()),
         Subcommand::Version => print(&version()),
@@ -88,7 +83,7 @@ fn version() -> String {
 
 /// The configuration that these words and this environment make.
 #[inline(never)]
-fn configuration(started: &Started, words: &Words) -> Result<Effective, ConfigError> {
+fn configuration(started: &Started, words: &Words) -> Result<Box<Effective>, ConfigError> {
     resolve(&Request {
         flags: words.settings.clone(),
         file: words.configuration_file.clone(),

@@ -11,6 +11,7 @@ mod scene;
 use std::error::Error;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use super::attributes::{attributes, cannot_signal, user};
 use super::environment::{Environment, workload_environment};
@@ -38,6 +39,7 @@ use crate::platform::Uname;
 use looker::needs_init;
 
 /// Runs the workload; the result is the exit code.
+#[inline(never)]
 pub fn run(started: Started, words: Words) -> u8 {
     let effective = match configuration(&started, &words) {
         Ok(effective) => effective,
@@ -63,10 +65,6 @@ pub fn run(started: Started, words: Words) -> u8 {
         Ok(inherited) => inherited,
         Err(error) => return failed("cannot block signals", &error),
     };
-    let signals = match Signals::open() {
-        Ok(signals) => signals,
-        Err(error) => return failed("cannot receive signals", &error),
-    };
     let uname = Uname::of_this_process();
     let (attributes, environment) = match workload(&started, &effective, &uname) {
         Ok(settled) => settled,
@@ -88,8 +86,12 @@ pub fn run(started: Started, words: Words) -> u8 {
         Ok(plan) => plan,
         Err(code) => return code,
     };
+    let mut signals = Signals::all();
     if let Some(plan) = &plan {
         plan.announce(&mut start.environment);
+        if let Err(error) = signals.open() {
+            return failed("cannot receive signals", &error);
+        }
     }
     let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
     let report = plan.as_ref().and_then(|plan| plan.report.as_ref());
@@ -103,13 +105,16 @@ pub fn run(started: Started, words: Words) -> u8 {
     {
         health.allow(Inquiries::new(checks, &looks));
     }
-    let scene = start.scene(run.as_ref().ok().and_then(|run| run.program.as_ref()));
+    let scene = start.scene(run.as_ref().ok().and_then(|run| run.program.as_deref()));
     let explain_death = |death: &Death| scene.explain(death);
     // What the loop does not need is dead when it begins, so that its memory goes back.
     drop(start);
     drop((effective, started, uname));
     match run {
-        Ok(run) => init::run(Run { explain_death: Some(&explain_death), ..run }),
+        Ok(mut run) => {
+            run.explain_death = Some(&explain_death);
+            init::run(&mut run)
+        }
         Err(code) => code,
     }
 }
@@ -162,7 +167,7 @@ impl Start<'_> {
     #[inline(never)]
     fn set_up<'s>(
         &self,
-        signals: Signals,
+        mut signals: Signals,
         serve: Option<Serve<'s>>,
         board: Option<Board>,
         report: Option<&OwnedFd>,
@@ -171,7 +176,7 @@ impl Start<'_> {
             None => None,
             Some(serve) => Some(self.start_health(serve, board)?),
         };
-        if let Err(code) = self.prepare(&signals, health.as_mut(), report) {
+        if let Err(code) = self.prepare(&mut signals, health.as_mut(), report) {
             if let Some(health) = &mut health {
                 health.tell(Phase::Failed, None);
                 health.end();
@@ -186,7 +191,8 @@ impl Start<'_> {
 
     #[inline(never)]
     fn become_workload(&self, health: Option<HealthProcess>) -> u8 {
-        let Some(program) = self.program() else { return code::FAILED };
+        let Some(mut program) = self.program() else { return code::FAILED };
+        program.attributes.parent_death_signal = self.effective.values.parent_death_signal;
         let code = become_program(&program, &self.inherited);
         if let Some(mut health) = health {
             health.tell(Phase::Failed, None);
@@ -210,7 +216,7 @@ impl Start<'_> {
         }
         let program = match self.pause {
             true => None,
-            false => Some(self.program().ok_or(code::FAILED)?),
+            false => Some(Rc::new(self.program().ok_or(code::FAILED)?)),
         };
         Ok(Run {
             program,

@@ -10,6 +10,7 @@ use super::{Started, code, print, refuse, say, usage};
 use crate::health::probe::{Manners, Target, fetch};
 
 /// Asks the endpoint for everything and shows it; 0 where it is healthy, else 1.
+#[inline(never)]
 pub fn main(started: &Started, words: &Words) -> u8 {
     let limit = match timeout(started, words) {
         Ok(limit) => limit,

@@ -87,7 +87,7 @@ fn exit_code(report: &Report) -> u8 {
 /// start is not what a build may take that reads every byte.
 fn deadline(effective: &Effective) -> Option<Duration> {
     let row = by_key("verify.deadline")?;
-    let said = effective.origins.get(row).is_some_and(|origin| matches!(origin, Origin::Flag(_)));
+    let said = matches!(effective.origin(row), Origin::Flag(_));
     said.then_some(effective.values.verify_deadline)
 }
 

@@ -48,8 +48,8 @@ pub enum Form {
 pub struct Effective {
     /// The settings.
     pub values: Values,
-    /// Where each came from, in the order of `SETTINGS`.
-    pub origins: Vec<Origin>,
+    /// Where each came from, in the order of `SETTINGS`, as far as one is not the default.
+    origins: Vec<Origin>,
     /// The active profile.
     pub profile: Option<Profile>,
     /// The command to run when none is typed: from the file, else from the profile.
@@ -71,18 +71,18 @@ struct File {
 }
 
 /// Reads the files there are and settles every value.
-pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
+pub fn resolve(request: &Request) -> Result<Box<Effective>, ConfigError> {
     let file = read_file(request)?;
     let profile = active_profile(request, file.as_ref())?;
-    let mut effective = Effective {
+    let mut effective = Box::new(Effective {
         values: Values::default(),
-        origins: vec![Origin::Default; SETTINGS.len()],
+        origins: Vec::new(),
         profile: None,
         command: None,
         checks: Vec::new(),
         form: Form::Off,
         warnings: Vec::new(),
-    };
+    });
     if let Some(profile) = &profile {
         for (row, word, _) in &profile.settings {
             effective.put(*row, word, Origin::Profile(profile.name.clone())).map_err(in_file)?;
@@ -128,10 +128,22 @@ pub fn resolve(request: &Request) -> Result<Effective, ConfigError> {
 }
 
 impl Effective {
+    /// Where the value of this row of `SETTINGS` came from.
+    pub fn origin(&self, row: usize) -> &Origin {
+        self.origins.get(row).unwrap_or(&Origin::Default)
+    }
+
     fn put(&mut self, row: usize, word: &str, origin: Origin) -> Result<(), String> {
         (SETTINGS[row].set)(&mut self.values, word)?;
-        self.origins[row] = origin;
+        self.came_from(row, origin);
         Ok(())
+    }
+
+    fn came_from(&mut self, row: usize, origin: Origin) {
+        if self.origins.len() <= row {
+            self.origins.resize(row + 1, Origin::Default);
+        }
+        self.origins[row] = origin;
     }
 
     fn add_checks(&mut self, more: &[CheckEntry]) {
@@ -174,7 +186,7 @@ impl Effective {
         match LogLevel::parse(word) {
             Ok(level) => {
                 self.values.log_level = level;
-                self.origins[row] = Origin::Environment("LOG_LEVEL");
+                self.came_from(row, Origin::Environment("LOG_LEVEL"));
             }
             Err(_) => self.warnings.push(
                 "LOG_LEVEL is not one of ERROR, WARNING, INFO, DEBUG, TRACE; the level stays"
@@ -365,9 +377,15 @@ fn read_built_in(name: &str, text: &str) -> Result<Profile, ConfigError> {
 /// Built-in profiles are only parsed where a variable's name says that one may be meant.
 fn built_ins_named_by(request: &Request) -> Result<Vec<Profile>, ConfigError> {
     let asks = |name: &OsStr| name.as_encoded_bytes().ends_with(b"_VERIFY_DEPS");
-    if !request.environment.iter().any(|(name, _)| asks(name)) {
-        return Ok(Vec::new());
+    match request.environment.iter().any(|(name, _)| asks(name)) {
+        true => built_ins_whose_variable_is_set(request),
+        false => Ok(Vec::new()),
     }
+}
+
+/// Most starts never come here, and are spared its stack.
+#[inline(never)]
+fn built_ins_whose_variable_is_set(request: &Request) -> Result<Vec<Profile>, ConfigError> {
     let mut named = Vec::new();
     for (name, text) in BUILT_IN {
         let profile = read_built_in(name, text)?;
@@ -407,7 +425,10 @@ fn refuse_a_second_profile(request: &Request, active: Option<&Profile>) -> Resul
 mod tests {
     use super::*;
 
-    fn with(variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Effective, ConfigError> {
+    fn with(
+        variables: &[(&str, &str)],
+        flags: &[(&str, &str)],
+    ) -> Result<Box<Effective>, ConfigError> {
         let environment: Vec<(OsString, OsString)> =
             variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let flags = flags
@@ -430,8 +451,8 @@ mod tests {
         let variables = [("MAK_INIT_CONFIG", path.as_str()), ("MAK_INIT_GRACE", "2s")];
         let effective = with(&variables, &[("grace", "3s")]).unwrap();
         assert_eq!(effective.values.grace.as_secs(), 3);
-        assert_eq!(effective.origins[by_key("grace").unwrap()], Origin::Flag("grace"));
-        assert_eq!(effective.origins[by_key("drain").unwrap()], Origin::File(path.into(), 2));
+        assert_eq!(*effective.origin(by_key("grace").unwrap()), Origin::Flag("grace"));
+        assert_eq!(*effective.origin(by_key("drain").unwrap()), Origin::File(path.into(), 2));
         assert_eq!(effective.values.log_level, LogLevel::Error);
         assert_eq!(effective.form, Form::Off);
     }
@@ -441,7 +462,7 @@ mod tests {
         let variables = [("MAK_INIT_SECRET", "A,B"), ("MAK_INIT_CAP_DROP", "KILL")];
         let effective = with(&variables, &[("secret", "C"), ("secret", "D")]).unwrap();
         assert_eq!(effective.values.workload.secrets, ["C", "D"]);
-        let origin = &effective.origins[by_key("workload.cap_drop").unwrap()];
+        let origin = effective.origin(by_key("workload.cap_drop").unwrap());
         assert_eq!(*origin, Origin::Environment("MAK_INIT_CAP_DROP"));
         assert_eq!(with(&[], &[("keep-env", "A")]).unwrap().warnings.len(), 1);
         let both = with(&[], &[("keep-env", "A"), ("clear-env", "1")]).unwrap();

@@ -377,3 +377,267 @@ impl<R: Read> Input for Whole<R> {
         Ok(count - left)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::cmp::Reverse;
+    use std::collections::BTreeMap;
+    use std::fs::{self, File, Metadata};
+    use std::io::Write;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::process::{Command, Stdio};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// What a layer says of one path.
+    #[derive(Clone, Debug)]
+    enum Change {
+        File(String, u32),
+        Folder(u32),
+        Link(String),
+        /// A second name of the last file before it.
+        Same,
+        Gone,
+        Opaque,
+    }
+
+    /// Path and type, then mode and bytes or target.
+    type Listing = BTreeMap<PathBuf, String>;
+
+    /// A folder of this test's own, gone with it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Scratch {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("mak-layer-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).unwrap();
+            Scratch(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            4 => ("[a-z]{0,600}", prop_oneof![Just(0o644), Just(0o755), Just(0o4711)])
+                .prop_map(|(text, mode)| Change::File(text, mode)),
+            2 => prop_oneof![Just(0o755), Just(0o700)].prop_map(Change::Folder),
+            1 => "[a-c](/[a-c])?".prop_map(Change::Link),
+            1 => Just(Change::Same),
+            2 => Just(Change::Gone),
+            1 => Just(Change::Opaque),
+        ]
+    }
+
+    /// Long names too: they stand in headers of their own.
+    fn path() -> impl Strategy<Value = String> {
+        prop_oneof![9 => "[abc](/[abc]){0,3}", 1 => "[ab]/[a-c]{120}(/[ab])?"]
+    }
+
+    fn layers() -> impl Strategy<Value = Vec<(Vec<(String, Change)>, u8)>> {
+        let one = proptest::collection::vec((path(), change()), 0..12);
+        proptest::collection::vec((one, 0_u8..6), 1..5)
+    }
+
+    /// Makes the folder that a layer is packed from; what finds something in its way is left out.
+    fn make(folder: &Path, changes: &[(String, Change)]) {
+        fs::create_dir_all(folder).unwrap();
+        let mut last: Option<PathBuf> = None;
+        for (path, change) in changes {
+            let path = folder.join(path);
+            let parent =
+                if matches!(change, Change::Opaque) { &path } else { path.parent().unwrap() };
+            let is_free = match change {
+                Change::Gone | Change::Opaque => true,
+                Change::Folder(_) => {
+                    fs::symlink_metadata(&path).map_or(true, |there| there.is_dir())
+                }
+                _ => fs::symlink_metadata(&path).is_err(),
+            };
+            // Through a link the layer would write outside of itself.
+            let through_link =
+                parent.ancestors().take_while(|it| *it != folder).any(Path::is_symlink);
+            if !is_free || through_link || fs::create_dir_all(parent).is_err() {
+                continue;
+            }
+            match change {
+                Change::File(text, mode) => {
+                    fs::write(&path, text).unwrap();
+                    fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+                    last = Some(path);
+                }
+                Change::Folder(mode) => {
+                    fs::create_dir_all(&path).unwrap();
+                    fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+                }
+                Change::Link(target) => symlink(target, &path).unwrap(),
+                Change::Same => {
+                    if let Some(last) = &last {
+                        fs::hard_link(last, &path).unwrap();
+                    }
+                }
+                Change::Gone => {
+                    let name = format!(".wh.{}", path.file_name().unwrap().display());
+                    // A name of 255 bytes has no whiteout.
+                    let _ = fs::write(parent.join(name), "");
+                }
+                Change::Opaque => fs::write(path.join(".wh..wh..opq"), "").unwrap(),
+            }
+        }
+    }
+
+    /// Packs it by tar: parents first, as every builder writes them, names in this or that order.
+    fn pack(folder: &Path, archive: &Path, form: u8) {
+        let mut names: Vec<String> = listing(folder)
+            .keys()
+            .map(|path| path.strip_prefix("/").unwrap().display().to_string())
+            .collect();
+        if form.is_multiple_of(2) {
+            let backwards = |name: &String| -> Vec<Reverse<String>> {
+                name.split('/').map(|part| Reverse(part.to_owned())).collect()
+            };
+            names.sort_by_key(backwards);
+        }
+        let compression = [&[][..], &["-z"], &["--zstd"]][usize::from(form / 2)];
+        let format = if form < 3 { "--format=gnu" } else { "--format=posix" };
+        let mut tar = Command::new("tar")
+            .arg("-C")
+            .arg(folder)
+            .args(compression)
+            .args([format, "--no-recursion", "-T", "-", "-cf"])
+            .arg(archive)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        tar.stdin.take().unwrap().write_all(names.join("\n").as_bytes()).unwrap();
+        assert!(tar.wait().unwrap().success());
+    }
+
+    /// What tar unpacks, laid over what is there by the rules of the specification.
+    fn lay_over(unpacked: &Path, state: &Path) {
+        let names: Vec<_> =
+            fs::read_dir(unpacked).unwrap().map(|it| it.unwrap().file_name()).collect();
+        for name in &names {
+            if name.as_bytes() == OPAQUE {
+                fs::remove_dir_all(state).unwrap();
+                fs::create_dir(state).unwrap();
+            } else if let Some(hidden) = name.as_bytes().strip_prefix(WHITEOUT) {
+                remove(&state.join(OsStr::from_bytes(hidden)));
+            }
+        }
+        for name in names.iter().filter(|name| !name.as_bytes().starts_with(WHITEOUT)) {
+            let (from, to) = (unpacked.join(name), state.join(name));
+            let meta = fs::symlink_metadata(&from).unwrap();
+            if !(meta.is_dir() && fs::symlink_metadata(&to).is_ok_and(|there| there.is_dir())) {
+                remove(&to);
+            }
+            if meta.is_dir() {
+                fs::create_dir_all(&to).unwrap();
+                lay_over(&from, &to);
+                fs::set_permissions(&to, meta.permissions()).unwrap();
+            } else if meta.is_symlink() {
+                symlink(fs::read_link(&from).unwrap(), &to).unwrap();
+            } else {
+                fs::copy(&from, &to).unwrap();
+                fs::set_permissions(&to, meta.permissions()).unwrap();
+            }
+        }
+    }
+
+    fn remove(path: &Path) {
+        match fs::symlink_metadata(path) {
+            Ok(meta) if meta.is_dir() => fs::remove_dir_all(path).unwrap(),
+            Ok(_) => fs::remove_file(path).unwrap(),
+            Err(_) => {}
+        }
+    }
+
+    fn listing(folder: &Path) -> Listing {
+        let mut found = Listing::new();
+        let mut pending = vec![folder.to_owned()];
+        while let Some(here) = pending.pop() {
+            for entry in fs::read_dir(&here).unwrap() {
+                let path = entry.unwrap().path();
+                let meta: Metadata = fs::symlink_metadata(&path).unwrap();
+                let what = if meta.is_dir() {
+                    pending.push(path.clone());
+                    format!("folder {:o}", meta.mode() & 0o7777)
+                } else if meta.is_symlink() {
+                    format!("link to {}", fs::read_link(&path).unwrap().display())
+                } else {
+                    let text = fs::read_to_string(&path).unwrap();
+                    format!("file {:o} {text}", meta.mode() & 0o7777)
+                };
+                found.insert(Path::new("/").join(path.strip_prefix(folder).unwrap()), what);
+            }
+        }
+        found
+    }
+
+    fn part(path: &Path) -> Part {
+        let file = File::open(path).unwrap();
+        let meta = Meta::from(file.metadata().unwrap());
+        Part { file: Arc::new(file), start: 0, meta }
+    }
+
+    fn laid(tree: &Tree) -> Listing {
+        let mut found = Listing::new();
+        tree.walk(|path, entry| {
+            let what = match entry.meta.kind {
+                Kind::Folder => format!("folder {:o}", entry.meta.mode),
+                Kind::Link => format!("link to {}", tree.link(entry).unwrap().display()),
+                _ => {
+                    let bytes = Regular::Part(tree.part(entry).unwrap()).read_all(1 << 20).unwrap();
+                    format!("file {:o} {}", entry.meta.mode, String::from_utf8(bytes).unwrap())
+                }
+            };
+            found.insert(path.to_owned(), what);
+        });
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+        #[test]
+        fn layers_come_to_what_tar_unpacks_by_the_rules(layers in layers()) {
+            let scratch = Scratch::new();
+            let state = scratch.0.join("state");
+            fs::create_dir(&state).unwrap();
+            let mut stack = Stack::default();
+            for (number, (changes, form)) in layers.iter().enumerate() {
+                let at = |what: &str| scratch.0.join(format!("{what}-{number}"));
+                make(&at("folder"), changes);
+                pack(&at("folder"), &at("layer"), *form);
+                fs::create_dir(at("unpacked")).unwrap();
+                let mut tar = Command::new("tar");
+                tar.arg("-C").arg(at("unpacked")).arg("-xpf").arg(at("layer"));
+                assert!(tar.status().unwrap().success());
+                lay_over(&at("unpacked"), &state);
+                let layer = stack.add(&part(&at("layer"))).unwrap();
+                prop_assert!(layer.remarks.is_empty());
+                prop_assert_eq!(layer.digest, Digest::of(&fs::read(at("layer")).unwrap()));
+            }
+            prop_assert_eq!(laid(&stack.into_tree().unwrap()), listing(&state));
+        }
+
+        #[test]
+        fn any_bytes_are_a_layer_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            let scratch = Scratch::new();
+            fs::write(scratch.0.join("layer"), &bytes).unwrap();
+            let mut stack = Stack::default();
+            if let Ok(layer) = stack.add(&part(&scratch.0.join("layer"))) {
+                prop_assert_eq!(layer.size, bytes.len() as u64);
+            }
+        }
+    }
+}

@@ -264,6 +264,11 @@ impl Registry {
             token: Option<String>,
             access_token: Option<String>,
         }
+        // Who answers over TLS must not have a password sent in the open.
+        if self.base.starts_with("https:") && !realm.starts_with("https:") {
+            let text = format!("{} has its tokens at {realm}, which is not https", self.host);
+            return Err(ImageError::unfit(text));
+        }
         let passing =
             |error: ureq::Error| ImageError::passing(format!("cannot reach {realm}: {error}"));
         let mut response = match &self.credentials {

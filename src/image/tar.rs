@@ -513,3 +513,167 @@ fn add_pieces(pieces: &mut Vec<(u64, u64)>, fields: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Bytes that come a few at a time.
+    struct Drops<'b> {
+        bytes: &'b [u8],
+        at_once: usize,
+    }
+
+    impl Input for Drops<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.bytes.len().min(buffer.len()).min(self.at_once);
+            let (here, rest) = self.bytes.split_at(count);
+            buffer[..count].copy_from_slice(here);
+            self.bytes = rest;
+            Ok(count)
+        }
+
+        fn skip(&mut self, count: u64) -> io::Result<u64> {
+            let count = count.min(self.bytes.len() as u64);
+            self.bytes = &self.bytes[count as usize..];
+            Ok(count)
+        }
+    }
+
+    /// Every member with its first bytes.
+    fn read(bytes: &[u8], at_once: usize) -> Result<Vec<(Member, Vec<u8>)>, TarError> {
+        let mut members = Members::new(Drops { bytes, at_once });
+        let mut found = Vec::new();
+        while let Some(member) = members.next_member()? {
+            let mut content = vec![0; member.stored.min(1 << 16) as usize];
+            let count = members.read(&member, &mut content)?;
+            content.truncate(count);
+            found.push((member, content));
+        }
+        Ok(found)
+    }
+
+    /// A header of POSIX, its checksum made last.
+    fn header(name: &str, kind: u8, mode: u32, size: usize, link: &str) -> Vec<u8> {
+        let mut block = vec![0_u8; 512];
+        block[..name.len()].copy_from_slice(name.as_bytes());
+        block[100..108].copy_from_slice(format!("{mode:07o}\0").as_bytes());
+        block[108..116].copy_from_slice(b"0001750\0");
+        block[116..124].copy_from_slice(b"0000144\0");
+        block[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
+        block[156] = kind;
+        block[157..157 + link.len()].copy_from_slice(link.as_bytes());
+        block[257..265].copy_from_slice(b"ustar\x0000");
+        block[148..156].fill(b' ');
+        let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        block
+    }
+
+    fn padded(bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+
+    fn record(key: &str, value: &str) -> String {
+        // The length counts its own digits.
+        let bare = key.len() + value.len() + 3;
+        let length = (bare..).find(|length| bare + length.to_string().len() == *length).unwrap();
+        format!("{length} {key}={value}\n")
+    }
+
+    #[test]
+    fn a_name_of_gnu_and_one_of_posix_stand_for_the_member_behind_them() {
+        let long = "d/".repeat(200);
+        let gnu = [header("././@LongLink", b'L', 0, long.len(), ""), padded(long.as_bytes())];
+        let said = record("path", &long) + &record("uid", "70000") + &record("linkpath", "else");
+        let posix = [header("x", b'x', 0, said.len(), ""), padded(said.as_bytes())];
+        let after = [header("short", b'5', 0o755, 0, ""), header("short", b'2', 0o777, 0, "there")];
+        let bytes = [gnu.concat(), after[0].clone(), posix.concat(), after[1].clone()].concat();
+        let found = read(&bytes, 100).unwrap();
+        let [(first, _), (second, _)] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((first.kind, first.path.as_slice()), (Type::Folder, long.as_bytes()));
+        assert_eq!((first.uid, first.gid, first.mode), (1000, 100, 0o755));
+        assert_eq!((second.kind, second.link.as_slice()), (Type::Link, &b"else"[..]));
+        assert_eq!((second.uid, second.path.as_slice()), (70000, long.as_bytes()));
+    }
+
+    #[test]
+    fn what_no_archive_has_is_named_with_its_place() {
+        let long = header("././@LongLink", b'L', 0, 1 << 20, "");
+        let many = header("x", b'g', 0, 0, "").repeat(20);
+        let mut huge = header("x", b'0', 0o644, 0, "");
+        huge[124..136].copy_from_slice(b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff");
+        let sum: u64 = huge
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !(148..156).contains(at))
+            .map(|(_, byte)| u64::from(*byte))
+            .sum();
+        huge[148..156].copy_from_slice(format!("{:06o}\0 ", sum + 256).as_bytes());
+        for (bytes, text) in [
+            (long, "header at byte 0 has a name that no file system has"),
+            (many, "has too many extensions"),
+            (huge, "header at byte 0 has an absurd size"),
+            (header("x", b'0', 0o644, 600, ""), "is cut short at byte 512"),
+            (vec![1; 512], "header at byte 0 has a wrong checksum"),
+            (header("x", b'5', 0o755, 0, "")[..300].to_vec(), "is cut short at byte 300"),
+        ] {
+            let error = read(&bytes, 4096).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        }
+        assert!(read(&[], 1).unwrap().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_in_drops_of_any_size(
+            members in proptest::collection::vec(("[a-z/.]{1,90}", proptest::collection::vec(any::<u8>(), 0..1500)), 0..6),
+            at_once in 1_usize..2000,
+        ) {
+            let mut bytes = Vec::new();
+            for (name, content) in &members {
+                bytes.extend(header(name, b'0', 0o640, content.len(), ""));
+                bytes.extend(padded(content));
+            }
+            let ends = bytes.len();
+            bytes.extend([0; 1024]);
+            let found = read(&bytes, at_once).unwrap();
+            let said: Vec<_> = found.iter().map(|(member, content)| (String::from_utf8(member.path.clone()).unwrap(), content.clone())).collect();
+            prop_assert_eq!(&said, &members);
+            for (member, content) in &found {
+                let at = member.offset as usize;
+                prop_assert_eq!(&bytes[at..at + content.len()], &content[..]);
+                prop_assert!(at + content.len() <= ends);
+            }
+        }
+
+        #[test]
+        fn a_spoilt_archive_ends_in_members_or_an_error(
+            content in proptest::collection::vec(any::<u8>(), 0..1500),
+            kind in proptest::sample::select(&b"0L5KxgS127\0"[..]),
+            spoilt in proptest::collection::vec((0_usize..3000, any::<u8>()), 0..4),
+            is_summed in any::<bool>(),
+        ) {
+            let mut bytes = [header("a/b", kind, 0o644, content.len(), "c"), padded(&content), header("d", b'0', 0o644, 0, "")].concat();
+            for (at, byte) in spoilt {
+                if let Some(place) = bytes.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            if is_summed {
+                bytes[148..156].fill(b' ');
+                let sum: u64 = bytes[..512].iter().map(|byte| u64::from(*byte)).sum();
+                bytes[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            }
+            if let Ok(found) = read(&bytes, 700) {
+                prop_assert!(found.len() <= bytes.len() / 512);
+                for (member, _) in found {
+                    prop_assert!(member.offset <= bytes.len() as u64);
+                }
+            }
+        }
+    }
+}

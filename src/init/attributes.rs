@@ -14,7 +14,9 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 
+use super::ancestry::die_with_parent;
 use super::identity::Identity;
+use crate::config::Signal;
 use crate::config::workload::Limit;
 
 /// What is applied; by default nothing.
@@ -38,6 +40,8 @@ pub struct Attributes {
     pub folder: Option<PathBuf>,
     /// Whether execve(2) grants no rights from here on.
     pub no_new_privs: bool,
+    /// What it gets when mak-init's own parent dies, whose child it then is: in exec mode.
+    pub parent_death_signal: Option<Signal>,
 }
 
 /// A step that the kernel refused. Shown, it is one line: what cannot be done, why, what it needs.
@@ -78,6 +82,7 @@ impl Attributes {
             hand_over_streams: false,
             folder: None,
             no_new_privs: false,
+            parent_death_signal: None,
         }
     }
 
@@ -117,6 +122,10 @@ impl Attributes {
                 errno,
                 needs: "",
             })?;
+        }
+        // Last: a change of user or rights takes it back (`man 2 PR_SET_PDEATHSIG`).
+        if let Some(signal) = self.parent_death_signal {
+            die_with_parent(signal);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! The workload's end: what PID 1 knows of it, and the one-shot child that says why. The child
-//! reads files, which PID 1 does not; PID 1 gives it [`DEADLINE`] and says less without it. A page
+//! reads files, which PID 1 does not; PID 1 gives it a deadline and says less without it. A page
 //! that both share says that the child has begun to speak, so that nothing is said twice.
 
 #![allow(unsafe_code, reason = "fork, shared memory")]
@@ -21,8 +21,12 @@ use super::receive::Arrival;
 use super::spawn::exit_now;
 use crate::config::Signal;
 
-/// How long an explanation may take.
-pub const DEADLINE: Duration = Duration::from_millis(200);
+/// How long an explanation may take. It takes a few milliseconds, but where memory has just run out
+/// or the machine is busy, which is when it is wanted, reading a counter can take a hundred times
+/// that. Only a file system that hangs makes the container's end wait for so long.
+const LONGEST: Duration = Duration::from_secs(2);
+/// How long where a stop was asked for: whoever asked has a KILL ready (`docker stop`: after 10 s).
+const LONGEST_IN_A_STOP: Duration = Duration::from_millis(500);
 
 /// A stop that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +138,8 @@ impl Explainer {
             ForkResult::Parent { child } => {
                 let child = Pid::new(child.as_raw());
                 let child = child.ok_or_else(|| io::Error::other("fork gave no process id"))?;
-                Ok(Explainer { child, death, up: Moment::now().after(DEADLINE) })
+                let longest = if death.asked.is_some() { LONGEST_IN_A_STOP } else { LONGEST };
+                Ok(Explainer { child, death, up: Moment::now().after(longest) })
             }
             ForkResult::Child => exit_now(explain(&death) as u8),
         }

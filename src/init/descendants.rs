@@ -21,7 +21,8 @@ const STAT: usize = 128;
 const GENERATIONS: usize = 256;
 
 /// Sends a signal to all of them. False where this way is not open (no /proc, no pidfds): nobody
-/// has been signalled then.
+/// has been signalled then. Its room on the stack is not needed where nobody is left.
+#[inline(never)]
 pub fn signal(signal: Signal) -> bool {
     let Some(signal) = RawSignal::from_named_raw(signal.number()) else { return false };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

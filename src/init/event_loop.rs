@@ -3,10 +3,8 @@
 //! From here on nothing may fail: what cannot be done now is done in a later turn or not at
 //! all, and once a stop is asked for every stage ends by its own deadline (`stage`).
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
 use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, poll};
 
 use super::clock::{Moment, boot_milliseconds};
 use super::death::{Asked, Death, Explain, Explainer, Senders, tell_briefly};
@@ -14,14 +12,15 @@ use super::drain::{signal_children, signal_everything};
 use super::forward::{Rewrites, Sent, forward, send, send_group};
 use super::frame::{Cause, Counts, Phase};
 use super::health_process::HealthProcess;
-use super::hygiene::close_all_but;
+use super::hygiene::close_inherited;
 use super::mask::{Inherited, Mask};
-use super::memory::{give_back, let_go};
+use super::memory::give_back;
 use super::pid::{Pid, is_init};
 use super::reap::{Ended, Reaped, Turn, reap_next, turn_of};
 use super::receive::{Arrival, Signals};
 use super::restart::{Restarts, Verdict};
-use super::spawn::{Program, exit_now, spawn};
+use super::shared_spawn::Loan;
+use super::spawn::{Program, exit_now, spawn, spawn_copy};
 use super::stage::{Action, Event, Stage, next};
 use super::terminal::Terminal;
 use super::zombies;
@@ -50,7 +49,7 @@ const NO_PROCESS: u8 = 125;
 /// What the loop has to know.
 pub struct Run<'a> {
     /// The workload; `None` where there is none to run.
-    pub program: Option<Program>,
+    pub program: Option<Rc<Program>>,
     /// The signals it is given.
     pub inherited: Inherited,
     /// Where signals arrive.
@@ -124,12 +123,17 @@ pub enum Notice {
 }
 
 /// The run as it stands.
-struct Loop<'a> {
-    run: Run<'a>,
+struct Loop<'r, 'a> {
+    /// Where it is: moved, it would take up the stack twice for as long as we run.
+    run: &'r mut Run<'a>,
     stage: Stage,
     time_up: Option<Moment>,
     /// The workload until it is reaped: afterwards its number may be somebody else's.
     target: Option<Pid>,
+    /// What its process may still read of our memory.
+    loan: Option<Loan>,
+    /// It was refused without a word: the next process for it says why.
+    unexplained: bool,
     /// The workload is suspended: it would not see a signal that asks it to end.
     suspended: bool,
     woken: bool,
@@ -168,7 +172,7 @@ struct Loop<'a> {
 
 /// Starts the workload, stays until it and everything else has ended, and ends this process with
 /// its code. What is still open then is the kernel's to close.
-pub fn run(run: Run) -> ! {
+pub fn run(run: &mut Run) -> ! {
     let now = Moment::now();
     let term = Arrival { signal: Signal::TERM, sender: 0, value: None };
     let mut state = Loop {
@@ -180,6 +184,8 @@ pub fn run(run: Run) -> ! {
         stage: Stage::Starting,
         time_up: None,
         target: None,
+        loan: None,
+        unexplained: false,
         suspended: false,
         woken: false,
         child_news: true,
@@ -215,9 +221,9 @@ pub fn run(run: Run) -> ! {
     exit_now(state.exit_code())
 }
 
-impl Loop<'_> {
+impl Loop<'_, '_> {
     /// Sleeps until a signal, a deadline, or something at the health process's socket.
-    fn wait(&self) {
+    fn wait(&mut self) {
         let health = self.run.health.as_ref();
         // The stage waits for an explanation, which has a deadline of its own.
         let own = self.explainer.as_ref().map_or(self.time_up, |e| Some(e.deadline()));
@@ -225,22 +231,12 @@ impl Loop<'_> {
         let deadlines = [own, self.limit, self.unfit, self.rest, health_due];
         let deadline = deadlines.into_iter().flatten().min();
         let longest = deadline.map(|moment| moment.wait_from(Moment::now()));
-        let signals = PollFd::new(&self.run.signals, PollFlags::IN);
-        // An error (EINTR, ENOMEM) only makes this turn an idle one.
-        let _ = match health.and_then(HealthProcess::awaited) {
-            None => poll(&mut [signals], longest.as_ref()),
-            Some(link) => poll(&mut [signals, link], longest.as_ref()),
-        };
+        self.run.signals.wait(health.and_then(HealthProcess::awaited), longest.as_ref());
     }
 
     fn take_signals(&mut self) {
-        while let Some(batch) = self.run.signals.next_batch() {
-            for arrival in batch.arrivals() {
-                self.take_signal(arrival);
-            }
-            if !batch.is_full() {
-                return;
-            }
+        while let Some(arrival) = self.run.signals.take() {
+            self.take_signal(arrival);
         }
     }
 
@@ -433,6 +429,12 @@ impl Loop<'_> {
             }
             return;
         }
+        let refused = self.loan.take().and_then(Loan::refused);
+        if let Some(program) = refused.filter(|_| self.stage == Stage::Running) {
+            (self.target, self.run.program) = (None, Some(program));
+            self.unexplained = true;
+            return self.happen(Event::Refused);
+        }
         self.notice(Notice::Ended(pid, ended));
         self.leader = self.target.take();
         self.suspended = false;
@@ -590,11 +592,18 @@ impl Loop<'_> {
     fn start(&mut self) {
         let Some(program) = &self.run.program else { return self.happen(Event::Started) };
         let now = Moment::now();
-        let error = match spawn(program, &self.run.inherited, self.run.terminal.as_ref()) {
-            Ok(pid) => {
-                self.counts.restarts = self.starts;
-                self.starts = self.starts.saturating_add(1);
-                self.target = Some(pid);
+        let (inherited, terminal) = (&self.run.inherited, self.run.terminal.as_ref());
+        let spawned = match self.unexplained {
+            false => spawn(program, inherited, terminal),
+            true => spawn_copy(program, inherited, terminal).map(|pid| (pid, None)),
+        };
+        let error = match spawned {
+            Ok((pid, loan)) => {
+                if !std::mem::take(&mut self.unexplained) {
+                    self.counts.restarts = self.starts;
+                    self.starts = self.starts.saturating_add(1);
+                }
+                (self.target, self.loan) = (Some(pid), loan);
                 self.notice(Notice::Started(pid));
                 self.began = now;
                 self.retry = FIRST_RETRY;
@@ -616,17 +625,17 @@ impl Loop<'_> {
     }
 
     /// The workload runs. At its first start the memory of the set-up is given back, with its
-    /// own arguments and environment where they are not needed again.
+    /// own arguments and environment where nobody needs them again.
     fn watch(&mut self) {
         self.tell_health(Phase::Running);
         if self.starts > 1 {
             return;
         }
         if self.run.restarts.policy == Restart::Never {
-            let_go(self.run.program.take());
+            self.run.program = None;
         }
         if self.run.closes_descriptors {
-            close_all_but(&[self.run.signals.as_fd().as_raw_fd()]);
+            close_inherited();
         }
         give_back();
     }

@@ -1,7 +1,9 @@
 //! What PID 1 holds on to without needing it: a folder that could otherwise be unmounted, and
 //! descriptors whose other end waits for the last holder to close them.
 
-use std::os::fd::{OwnedFd, RawFd};
+#![allow(unsafe_code, reason = "descriptors that nobody here owns")]
+
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{chdir, fchdir};
@@ -22,36 +24,18 @@ pub fn return_to_folder(way_back: &OwnedFd) {
     let _ = fchdir(way_back);
 }
 
-/// Closes every descriptor from 3 on, but for these.
-pub fn close_all_but(kept: &[RawFd]) {
-    let mut kept: Vec<u32> = kept.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
-    kept.sort_unstable();
-    let mut first = 3;
-    for fd in kept {
-        if fd > first {
-            close_range::close(first, fd - 1);
-        }
-        first = first.max(fd + 1);
+/// Closes every descriptor from 3 on: by close_range(2), or where the kernel does not know it, one
+/// by one up to the limit.
+pub fn close_inherited() {
+    let (first, last) = (3_u32, u32::MAX);
+    // SAFETY: what is closed was inherited and belongs to nobody in this process, or is not open
+    // at all.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
+        return;
     }
-    close_range::close(first, u32::MAX);
-}
-
-mod close_range {
-    #![allow(unsafe_code, reason = "descriptors that nobody here owns")]
-
-    /// close_range(2); where the kernel does not know it, one by one up to the limit.
-    pub fn close(first: u32, last: u32) {
-        // SAFETY: what is closed was inherited and belongs to nobody in this process, or is not
-        // open at all; the caller leaves out our own.
-        let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0;
-        if closed {
-            return;
-        }
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let last = last.min(limit.map_or(4096, |limit| limit.min(1 << 16) as u32));
-        for fd in first..=last {
-            // SAFETY: as above.
-            unsafe { libc::close(fd as i32) };
-        }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    for fd in first..limit.map_or(4096, |limit| limit.min(1 << 16) as u32) {
+        // SAFETY: as above.
+        unsafe { libc::close(fd as i32) };
     }
 }

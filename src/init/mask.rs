@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "system calls that no crate here wraps")]
 
 use std::io;
+use std::mem::MaybeUninit;
 
 use crate::config::Signal;
 
@@ -38,6 +39,16 @@ impl Mask {
     /// The bits, for system calls that take a set.
     pub(super) const fn bits(self) -> u64 {
         self.0
+    }
+
+    /// As libc's functions take it, whose set is larger: what is behind stays empty.
+    pub(super) fn as_set(self) -> libc::sigset_t {
+        let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: libc's set begins with the kernel's 8 bytes; all bits of it are valid.
+        unsafe {
+            set.as_mut_ptr().cast::<u64>().write_unaligned(self.0);
+            set.assume_init()
+        }
     }
 }
 

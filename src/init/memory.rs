@@ -1,8 +1,8 @@
 //! Memory of the set-up, given back before the loop: PID 1 idles for weeks on what it needs then,
 //! not on what it once needed to read its configuration.
 //!
-//! The program's allocator (`bin/mak-init.rs`) takes from one array while set-up lasts, each
-//! piece behind the one before, and counts what is alive in each page of it. [`give_back`] hands
+//! The program's allocator (`bin/mak-init.rs`) takes from one array while set-up lasts (all the way
+//! in a subcommand, which ends soon), each piece behind the one before, and counts what is alive in each page of it. [`give_back`] hands
 //! the pages to the kernel in which nothing is alive, and with them the stack below and the
 //! clean pages of the program itself. What is left alive stays where it is.
 
@@ -22,8 +22,9 @@ const SIZE: usize = 8 << 20;
 const LARGE: usize = 128 << 10;
 /// The smallest page there is. Machines with larger ones are asked in `give_back`.
 const GRANULE: usize = 4096;
-/// The array may begin and end within one.
-const GRANULES: usize = SIZE / GRANULE + 1;
+/// In so many of them is counted what is alive: PID 1's own set-up is far smaller. Those behind
+/// stay as they are.
+const COUNTED: usize = 256;
 /// The kernel maps up to so many bytes of a file around the one that was touched
 /// (`fault_around_bytes` of debugfs).
 const WINDOW: usize = 64 << 10;
@@ -46,10 +47,9 @@ unsafe impl Sync for Room {}
 static ROOM: Room = Room(UnsafeCell::new([0; SIZE]));
 /// Bytes handed out from the front.
 static USED: AtomicUsize = AtomicUsize::new(0);
-/// Pieces alive in each granule.
-static ALIVE: [AtomicU16; GRANULES] = [const { AtomicU16::new(0) }; GRANULES];
+/// Pieces alive in each of the first granules.
+static ALIVE: [AtomicU16; COUNTED] = [const { AtomicU16::new(0) }; COUNTED];
 static SET_UP_IS_OVER: AtomicBool = AtomicBool::new(false);
-static KEPT: AtomicBool = AtomicBool::new(false);
 
 /// The allocator: the array during set-up, libc's afterwards.
 pub struct SetUpMemory;
@@ -165,38 +165,12 @@ pub fn end_set_up() {
     SET_UP_IS_OVER.store(true, Relaxed);
 }
 
-/// Whether this piece stays readable after `keep`, dead or alive.
-pub fn keeps(piece: *const u8) -> bool {
-    place(piece.cast_mut()).is_some()
-}
-
-/// From now on the array stays as it is: somebody else still reads it.
-pub fn keep() {
-    end_set_up();
-    KEPT.store(true, Relaxed);
-}
-
-/// Whether somebody else still reads the array.
-pub fn is_kept() -> bool {
-    KEPT.load(Relaxed)
-}
-
-/// Drops what may be among what is still read: then it stays, also as it is. (A `CString` that is
-/// dropped loses its first byte.)
-pub fn let_go<T>(value: T) {
-    if KEPT.load(Relaxed) {
-        std::mem::forget(value);
-    }
-}
-
 /// Gives back what set-up no longer needs. Called by the loop when the workload has started.
 #[inline(never)]
 pub fn give_back() {
     end_set_up();
     let page = page_size();
-    if !KEPT.load(Relaxed) {
-        give_back_array(page);
-    }
+    give_back_array(page);
     give_back_stack(page);
     give_back_program(page);
 }
@@ -210,7 +184,7 @@ fn page_size() -> usize {
 
 /// The pages of the array in which nothing is alive, a run of them at a time.
 fn give_back_array(page: usize) {
-    let end = (granule(USED.load(Relaxed)) + 1).min(GRANULES);
+    let end = (granule(USED.load(Relaxed)) + 1).min(COUNTED);
     let mut dead = 0;
     for (at, alive) in ALIVE[..end].iter().enumerate() {
         if alive.load(Relaxed) != 0 {

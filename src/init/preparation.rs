@@ -8,7 +8,6 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::unistd::{ForkResult, fork};
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::clock::Moment;
@@ -53,7 +52,7 @@ const SIZE: usize = 10;
 
 /// Runs `work` in a child of its own.
 pub fn prepare(
-    signals: &Signals,
+    signals: &mut Signals,
     stop_signals: Mask,
     deadline: Duration,
     health: Option<&mut HealthProcess>,
@@ -101,7 +100,7 @@ fn start(work: &dyn Fn() -> Findings) -> io::Result<(Pid, OwnedFd)> {
 /// Waiting for the child.
 struct Wait<'a, 'h, 's> {
     child: Pid,
-    signals: &'a Signals,
+    signals: &'a mut Signals,
     health: Option<&'h mut HealthProcess<'s>>,
     gone: Option<Ended>,
     stop: Option<Signal>,
@@ -110,12 +109,10 @@ struct Wait<'a, 'h, 's> {
 impl Wait<'_, '_, '_> {
     /// Waits for a signal, at most so long, and takes note of what happened.
     fn turn(&mut self, stop_signals: Mask, longest: Option<rustix::event::Timespec>) {
-        let _ = poll(&mut [PollFd::new(self.signals, PollFlags::IN)], longest.as_ref());
-        while let Some(batch) = self.signals.next_batch() {
-            for arrival in batch.arrivals() {
-                if stop_signals.has(arrival.signal) && self.stop.is_none() {
-                    self.stop = Some(arrival.signal);
-                }
+        self.signals.wait(None, longest.as_ref());
+        while let Some(arrival) = self.signals.take() {
+            if stop_signals.has(arrival.signal) && self.stop.is_none() {
+                self.stop = Some(arrival.signal);
             }
         }
         loop {

@@ -16,7 +16,7 @@ use super::hygiene::return_to_folder;
 use super::last_words::LastWords;
 use super::mask::{Inherited, give_back};
 use super::pid::Pid;
-use super::shared_spawn;
+use super::shared_spawn::{self, Loan};
 use super::terminal::Terminal;
 use crate::config::DEFAULT_PATH;
 
@@ -86,17 +86,27 @@ pub fn candidates(name: &CStr, path: Option<&OsStr>) -> Vec<CString> {
 }
 
 /// Starts the workload. It gets a process group of its own and, where we have it, the
-/// terminal's foreground; signals as we were given them; and our descriptors 0, 1 and 2.
+/// terminal's foreground; signals as we were given them; and our descriptors 0, 1 and 2. What the
+/// child reads of our memory is its loan, if any.
 pub fn spawn(
+    program: &Rc<Program>,
+    inherited: &Inherited,
+    terminal: Option<&Terminal>,
+) -> io::Result<(Pid, Option<Loan>)> {
+    if is_plain(program, terminal)
+        && let Some((child, loan)) = shared_spawn::start(program, inherited)
+    {
+        return Ok((child, Some(loan)));
+    }
+    Ok((spawn_copy(program, inherited, terminal)?, None))
+}
+
+/// As [`spawn`], in a copy of our memory, which says why where the program is refused.
+pub fn spawn_copy(
     program: &Program,
     inherited: &Inherited,
     terminal: Option<&Terminal>,
 ) -> io::Result<Pid> {
-    if is_plain(program, terminal)
-        && let Some(child) = shared_spawn::start(program, inherited)
-    {
-        return Ok(child);
-    }
     if let Some(words) = program.last_words {
         words.open();
     }

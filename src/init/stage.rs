@@ -31,6 +31,8 @@ pub enum Event {
     Started,
     /// No process could be made for it in all the time there was.
     GaveUp,
+    /// Its process has been reaped, and was refused the program without a word.
+    Refused,
     /// A stop was asked for, and the workload is to hear of it at once.
     StopAsked,
     /// A stop was asked for, and a delay is configured.
@@ -80,6 +82,7 @@ pub const fn next(stage: Stage, event: Event) -> Option<(Stage, Action)> {
         (Starting, Started) => (Running, Watch),
         (Starting | Restarting, StopAsked | DelayAsked | GaveUp) => (Draining, AskTheRest),
         (Restarting, TimeUp) => (Starting, Start),
+        (Running, Refused) => (Starting, Start),
         (Running, RestartDue) => (Restarting, BackOff),
         (Running, DelayAsked) => (Delaying, Delay),
         (Running, StopAsked) | (Delaying, TimeUp | HurryAsked) => (Stopping, Stop),
@@ -108,9 +111,10 @@ mod tests {
         Stage::Over,
     ];
 
-    const EVENTS: [Event; 9] = [
+    const EVENTS: [Event; 10] = [
         Event::Started,
         Event::GaveUp,
+        Event::Refused,
         Event::StopAsked,
         Event::DelayAsked,
         Event::HurryAsked,

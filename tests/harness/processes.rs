@@ -32,6 +32,19 @@ pub fn status(pid: i32, key: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
+/// Whether it sleeps until a signal comes: none is lost to it from then on.
+pub fn waits_for_signals(pid: i32) -> bool {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let number = call.split(' ').next().and_then(|word| word.parse().ok());
+    [libc::SYS_rt_sigtimedwait, libc::SYS_ppoll].map(Some).contains(&number)
+}
+
+/// Whether no signal that was sent to it is still the kernel's.
+pub fn has_taken_its_signals(pid: i32) -> bool {
+    let none = |set: String| set.bytes().all(|digit| digit == b'0');
+    ["SigPnd", "ShdPnd"].iter().all(|key| status(pid, key).is_some_and(none))
+}
+
 /// The number of a process within its own PID namespace.
 pub fn inner_pid(pid: i32) -> Option<i32> {
     status(pid, "NSpid")?.split_whitespace().last()?.parse().ok()

@@ -36,6 +36,25 @@ pub fn stop_first_child(running: &Running) -> i32 {
     child
 }
 
+/// Has a running program of ours execute what is at address 0, where nothing is: a real fault.
+#[cfg(target_arch = "x86_64")]
+pub fn make_fault(pid: i32) {
+    // SAFETY: plain numbers, of which every value is one.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    // SAFETY: our own child, which stands still from the first stop on; the kernel fills and reads
+    // the registers as they are declared.
+    unsafe {
+        assert_eq!(libc::ptrace(libc::PTRACE_SEIZE, pid, null_mut::<u8>(), 0), 0);
+        assert_eq!(libc::ptrace(libc::PTRACE_INTERRUPT, pid, null_mut::<u8>(), 0), 0);
+        wait_for_stop(pid);
+        assert_eq!(libc::ptrace(libc::PTRACE_GETREGS, pid, 0, &raw mut registers), 0);
+        // No system call is to be gone on with.
+        (registers.rip, registers.orig_rax) = (0, u64::MAX);
+        assert_eq!(libc::ptrace(libc::PTRACE_SETREGS, pid, 0, &raw const registers), 0);
+        assert_eq!(libc::ptrace(libc::PTRACE_DETACH, pid, null_mut::<u8>(), 0), 0);
+    }
+}
+
 fn wait_for_stop(pid: i32) -> i32 {
     let mut status = 0;
     // SAFETY: waitpid(2) writes one number.

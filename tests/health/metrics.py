@@ -31,28 +31,32 @@ def value(families, name, **labels):
     return found[0]
 
 
+def families(it):
+    return list(open_metrics(scrape(it.base, ACCEPT_OPEN)[1]))
+
+
 def parsers_agree(it):
     kind, text = scrape(it.base, ACCEPT_OPEN)
     assert kind.startswith("application/openmetrics-text; version=1.0.0"), kind
-    families = list(open_metrics(text))
+    found = list(open_metrics(text))
     kind, text = scrape(it.base)
     assert kind.startswith("text/plain; version=0.0.4"), kind
     plain = list(plain_text(text))
     names = lambda families: {sample.name for family in families for sample in family.samples}
-    assert names(families) == names(plain), names(families) ^ names(plain)
+    assert names(found) == names(plain), names(found) ^ names(plain)
     for process in ("mak-init", "workload"):
         for name in ("process_cpu_seconds_total", "process_resident_memory_bytes",
                      "process_virtual_memory_bytes", "process_start_time_seconds"):
-            assert value(families, name, process=process) >= 0, name
+            assert value(found, name, process=process) >= 0, name
     # The official client's own figure of the same process, which reads the same file.
     own = pathlib.Path(f"/proc/{it.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    started = value(families, "process_start_time_seconds", process="mak-init")
+    started = value(found, "process_start_time_seconds", process="mak-init")
     boot = next(int(line.split()[1]) for line in open("/proc/stat") if line.startswith("btime"))
     assert math.isclose(started, boot + int(own[19]) / os.sysconf("SC_CLK_TCK"), abs_tol=2)
-    assert value(families, "mak_init_check_up", check="beat", kind="file", level="ready") == 1
-    assert value(families, "mak_init_check_looks_total", check="pulse", result="success") > 0
-    assert value(families, "mak_init_state", state="running") == 1
-    ok(f"the official client reads {len(families)} families as OpenMetrics, and the same as text")
+    assert value(found, "mak_init_check_up", check="beat", kind="file", level="ready") == 1
+    assert value(found, "mak_init_check_looks_total", check="pulse", result="success") > 0
+    assert value(found, "mak_init_state", state="running") == 1
+    ok(f"the official client reads {len(found)} families as OpenMetrics, and the same as text")
     return text
 
 
@@ -65,14 +69,13 @@ def promtool_accepts(text):
 
 
 def follows_what_happens(it):
-    families = lambda: list(open_metrics(scrape(it.base, ACCEPT_OPEN)[1]))
-    before = value(families(), "mak_init_signals_forwarded_total")
+    before = value(families(it), "mak_init_signals_forwarded_total")
     (it.folder / "beat").unlink()
-    until("beat down", lambda: value(families(), "mak_init_check_up", check="beat") == 0)
+    until("beat down", lambda: value(families(it), "mak_init_check_up", check="beat") == 0)
     for _ in range(3):
         os.kill(it.process.pid, signal.SIGUSR2)
         seen = before + 1
-        until("the signal counted", lambda: value(families(), "mak_init_signals_forwarded_total") >= seen)
+        until("the signal counted", lambda: value(families(it), "mak_init_signals_forwarded_total") >= seen)
         before = seen
     ok("a check that fails, and every forwarded signal, are in the next scrape")
 
@@ -118,6 +121,8 @@ def main():
     stubborn = ["sh", "-c", "trap '' USR2; echo ready; while :; do sleep 1; done"]
     with running(CHECK + LIVE_CHECK, command=stubborn) as it:
         it.until_status("/readyz", 200)
+        # Readiness does not wait for what only liveness asks.
+        until("a look at the pulse", lambda: value(families(it), "mak_init_check_looks_total", check="pulse", result="success"))
         promtool_accepts(parsers_agree(it))
         prometheus_scrapes(it)
         follows_what_happens(it)

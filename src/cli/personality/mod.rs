@@ -135,6 +135,7 @@ pub fn asked_for(arguments: &[OsString]) -> Result<Option<(Peer, &[OsString])>, 
 }
 
 /// Does as the peer would; the result is the exit code.
+#[inline(never)]
 pub fn main(started: &Started, peer: Peer, arguments: &[OsString]) -> u8 {
     let variable = |name: &str| {
         let found = started.environment.iter().find(|(known, _)| known == name);
@@ -148,7 +149,7 @@ pub fn main(started: &Started, peer: Peer, arguments: &[OsString]) -> u8 {
     match reading {
         Reading::Done(code) => code,
         Reading::Run(contract) => match set_up(started, *contract) {
-            Ok(run) => init::run(run),
+            Ok(mut run) => init::run(&mut run),
             Err(error) => {
                 complain(&format!("mak-init: {error}"));
                 1
@@ -159,7 +160,6 @@ pub fn main(started: &Started, peer: Peer, arguments: &[OsString]) -> u8 {
 
 fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>> {
     let inherited = take_over()?;
-    let signals = Signals::open()?;
     if let Some(signal) = contract.parent_death_signal {
         die_with_parent(signal);
     }
@@ -182,7 +182,7 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
             )
             .ok_or_else(|| std::io::Error::other("the command cannot be passed on"))?;
             let folder = if contract.leaves_folder { leave_folder().map(Rc::new) } else { None };
-            Some(Program { say: complain, folder, ..program })
+            Some(Rc::new(Program { say: complain, folder, ..program }))
         }
     };
     let own_session = contract.standing == Standing::Session;
@@ -190,7 +190,7 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
     Ok(Run {
         program,
         inherited,
-        signals,
+        signals: Signals::all(),
         stop_signals: Mask::of(&contract.stop_signals),
         stop_signal: None,
         stop_delay: Duration::ZERO,

@@ -27,7 +27,7 @@ impl Start<'_> {
     #[inline(never)]
     pub(super) fn prepare(
         &self,
-        signals: &Signals,
+        signals: &mut Signals,
         health: Option<&mut HealthProcess>,
         report: Option<&OwnedFd>,
     ) -> Result<(), u8> {
