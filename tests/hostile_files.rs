@@ -199,7 +199,7 @@ fn what_the_user_may_not_read_is_named_with_what_helps() {
         }
     }
     // A list that is named on the command line is a matter of the command line.
-    fs::set_permissions(&list, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&list, fs::Permissions::from_mode(0o000)).unwrap();
     verify("--full").expect(64).says(&["cannot read", "requirements.txt", denied]);
 }
 
