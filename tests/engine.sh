@@ -51,6 +51,24 @@ need_binaries() {
     done
 }
 
+# from_trixie PACKAGE: what Debian 13 has of it, unpacked into $trixie and kept there; nothing is installed.
+trixie="$PWD/target/trixie"
+from_trixie() {
+    [ ! -e "$trixie/$1.complete" ] || return 0
+    local state="$trixie/state" mirror options
+    mirror="$( (cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true) |
+        grep -m1 -oE 'https?://[^ ]+/debian/?( |$)' | tr -d ' ')" || fail "no Debian mirror in /etc/apt"
+    mkdir -p "$state"/lists/partial "$state"/cache/archives/partial "$state/debs"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$state/sources.list"
+    : >"$state/status"
+    options=(-qq -o "Dir::Etc::sourcelist=$state/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$state/lists"
+        -o "Dir::Cache=$state/cache" -o "Dir::State::status=$state/status" -o Acquire::Languages=none -o APT::Sandbox::User=root)
+    [ -n "$(ls "$state"/lists/*_Packages* 2>/dev/null)" ] || apt-get "${options[@]}" update || fail "the lists of Debian 13 cannot be fetched"
+    (cd "$state/debs" && apt-get "${options[@]}" download "$1") || fail "Debian 13 gives no $1"
+    dpkg -x "$state/debs/$1"_*.deb "$trixie"
+    touch "$trixie/$1.complete"
+}
+
 # build NAME ARG...: an image for all platforms under test, from the binaries in dist/.
 build() {
     local name=$1; shift

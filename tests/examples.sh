@@ -7,8 +7,8 @@
 # build: docker buildx build. verify: mak image verify of what came out. test: what the image is for: it serves under
 # mak image test with its seven categories, answers Lambda's runtime interface, runs its tests or refuses to start.
 # A base image that is not on this machine cannot be pulled here: something of Debian's stands in for it, by a build
-# argument or a named context, and the table says what was not run. UPDATE_DOCS=1 writes the table; without it, and without
-# examples being named, the table in the docs has to have the same rows.
+# argument or a named context, and the table says what was not run. UPDATE_DOCS=1 writes the rows that were run into the
+# table; without it they have to stand there already.
 set -euo pipefail
 . "$(dirname "$0")/engine.sh"
 need_engine
@@ -48,6 +48,20 @@ serves() {
         --start-wait 10s --timeout 60s "$@" >"$work/tried" 2>&1 </dev/null || { cat "$work/tried" >&2; fail "$name: mak image test"; }
 }
 
+# answers PORT: waits until the container answers on it. Healthy is the process; the service comes a little later.
+answers() {
+    python3 - "http://$(docker port "$container" "$1" | head -1)/health" "$start_limit" <<'PYTHON' || fail "port $1 does not answer"
+import select, sys, time, urllib.request
+until = time.monotonic() + float(sys.argv[2])
+while True:
+    try:
+        if urllib.request.urlopen(sys.argv[1], timeout=30).status == 200: break
+    except OSError:
+        if time.monotonic() > until: raise
+        select.select([], [], [], 0.1)
+PYTHON
+}
+
 # row EXAMPLE BUILD VERIFY TEST NOTE
 row() { echo "| $1 | $platform | $2 | $3 | $4 | $5 |" >>"$rows"; ok "$1: build $2, verify $3, test $4${5:+ ($5)}"; }
 
@@ -71,17 +85,19 @@ production() {
 
 development() {
     ipfs_kit development
-    verified development --profile ipfs-kit
+    # Its debugger carries the library by which it attaches to others for amd64, on every platform.
+    verified development --profile ipfs-kit --foreign /opt/venv/lib/python3.13/site-packages/debugpy/_vendored
     serves development --port 8000
     # The debugger answers with its own protocol: a header, then JSON.
-    options=(-p 127.0.0.1::5678); start development; wait_healthy
+    options=(-p 127.0.0.1::5678 -p 127.0.0.1::8000); start development; wait_healthy
+    answers 8000
     python3 - "$(docker port "$container" 5678 | head -1 | sed 's/.*://')" <<'PYTHON' || fail "the debugger does not answer"
 import socket, sys
 with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as debugger:
     assert debugger.recv(16).startswith(b"Content-Length:")
 PYTHON
     docker rm -f "$container" >/dev/null
-    row "docker/ipfs-kit, development" yes yes yes "with \`BUILD_PACKAGES=\`: compilers and git come by apt, which this base has for amd64 only"
+    row "docker/ipfs-kit, development" yes yes yes "with \`BUILD_PACKAGES=\`: compilers and git come by apt, which this base has for amd64 only; \`--foreign\` for what debugpy carries along for amd64"
 }
 
 testing() {
@@ -173,9 +189,7 @@ PYTHON
 apprunner() {
     aws apprunner
     serves apprunner --port 8000
-    options=(-p 127.0.0.1::9808); start apprunner; wait_healthy
-    python3 -c 'import sys, urllib.request; assert urllib.request.urlopen(sys.argv[1], timeout=30).status == 200' \
-        "http://$(docker port "$container" 9808 | head -1)/health" || fail "the endpoint does not answer from outside"
+    options=(-p 127.0.0.1::9808 -p 127.0.0.1::8000); start apprunner; wait_healthy; answers 8000; answers 9808
     stop; expect_code 0 "docker stop"
     docker rm -f "$container" >/dev/null
     row "docker/examples/aws, apprunner" yes yes yes "the endpoint asked from outside; not run on AWS"
@@ -184,7 +198,7 @@ apprunner() {
 eks() {
     aws eks
     serves eks --port 8000
-    options=(); start eks; wait_healthy
+    options=(-p 127.0.0.1::8000); start eks; wait_healthy; answers 8000
     # The engine waits longer than the five seconds in which a load balancer looks elsewhere.
     docker stop --time 30 "$container" >/dev/null
     [ "$(exit_code "$container")" -eq 0 ] || fail "docker stop"
@@ -210,7 +224,8 @@ service_of() {
 }
 
 distroless() {
-    service_of || { row "docker/examples/distroless" no no no "no std of Rust for this platform here to compile the service with"; return; }
+    # For the other platform the service is Go's: its compiler here knows both.
+    service_of || { go_compiled; taken_out go /service "$work/service/linux_$platform/service"; }
     # What distroless/static is: no shell, no libc; users, certificates, a folder for temporary files.
     local base="$work/distroless"
     mkdir -p "$base/etc/ssl/certs" "$base/tmp"
@@ -234,7 +249,7 @@ rust() {
 }
 
 # Debian's Go in the place of golang's image: the stage runs as it is written.
-go() {
+go_compiled() {
     if [ ! -e "$work/go/Dockerfile" ]; then
         mkdir -p "$work/go/root"
         (cd "$work/go" && apt-get -qq download golang-1.19-go golang-1.19-src)
@@ -246,6 +261,18 @@ go() {
         platform=$wanted
     fi
     image go --file docker/examples/go/Dockerfile --build-arg GO_IMAGE="$tag-go-compiler" .
+}
+
+# taken_out NAME PATH FILE: a file of the image $tag-NAME.
+taken_out() {
+    local id
+    id="$(docker create --label "$tag" --platform "linux/$platform" "$tag-$1")"
+    docker cp --quiet "$id:$2" "$3"
+    docker rm "$id" >/dev/null
+}
+
+go() {
+    go_compiled
     verified go
     serves go --port 8000 --option=--read-only --option=--cap-drop=ALL
     row "docker/examples/go" yes yes yes "\`golang:1.24\` cannot be pulled here: Debian's Go 1.19 in its place, cross-compiling as the stage says"
@@ -262,11 +289,12 @@ import sys
 text, rows = (open(name).read() for name in sys.argv[1:])
 begin, end = "<!-- examples: written by tests/examples.sh -->\n", "<!-- end of examples -->"
 before, rest = text.split(begin)
+table, after = rest.split(end)
+known = {tuple(row.split(" | ")[:2]): row for row in table.splitlines(True)[2:] + rows.splitlines(True)}
 head = "| example | platform | build | verify | test | |\n|---|---|---|---|---|---|\n"
-print(before + begin + head + "".join(sorted(rows.splitlines(True))) + end + rest.split(end)[1], end="")
+print(before + begin + head + "".join(known[key] for key in sorted(known)) + end + after, end="")
 PYTHON
 if [ -n "${UPDATE_DOCS:-}" ]; then cp "$written" docs/images.md
-elif [ $# -eq 0 ] && [ "$platforms" = "amd64 arm64" ]; then
-    cmp "$written" docs/images.md || fail "the table in docs/images.md is another: UPDATE_DOCS=1 tests/examples.sh writes it"
+else cmp "$written" docs/images.md || fail "the table in docs/images.md is another: UPDATE_DOCS=1 tests/examples.sh writes it"
 fi
 echo "$passed passed, 0 failed"

@@ -225,6 +225,31 @@ fn a_good_image_passes_in_every_form_of_source_and_of_layer() {
 }
 
 #[test]
+fn nothing_is_unpacked_and_a_compressed_layer_goes_to_a_file_without_a_name() {
+    let bench = Bench::new();
+    let root = bench.root("root");
+    root.program("amd64", "app");
+    let run_as = || json!({"Entrypoint": ["/app"]});
+    let plain = bench.layer(&root, "plain.tar", &[]);
+    let gzip = bench.layer(&root, "layer.tar.gz", &["-z"]);
+    let plain = bench.layout("plain", &[("linux/amd64", run_as(), &[&plain])]);
+    let packed = bench.layout("packed", &[("linux/amd64", run_as(), &[&gzip])]);
+    let temporary = bench.folder.make("temporary", 0o755);
+    let verify = |image: &Path, folder: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mak"));
+        command.args(["image", "verify", image.to_str().unwrap()]).env("TMPDIR", folder);
+        command.current_dir(&temporary).output().unwrap()
+    };
+    assert_eq!(verify(&packed, &temporary).status.code(), Some(0));
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+    // In /proc nobody can make a file. That is this machine's fault, and no word about the image.
+    assert_eq!(verify(&plain, "/proc").status.code(), Some(0));
+    let refused = verify(&packed, "/proc");
+    assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+    assert!(refused.stdout.is_empty() && !refused.stderr.is_empty(), "{refused:?}");
+}
+
+#[test]
 fn a_wrong_label_is_caught_by_the_files() {
     let bench = Bench::new();
     let root = bench.root("root");

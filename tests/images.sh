@@ -2,7 +2,7 @@
 # Images that are made to fail, and what says so: mak image verify, docker image inspect (the label), docker run of an
 # import. Then one good index through every door: engine, registry, OCI archive, docker archive, pipe.
 # Needs an engine with buildx, gcc for both platforms, musl-gcc, and mak built (MAK_BIN, else target/debug/mak).
-# MAK_TEST_UPX=/path/to/upx packs with that program; without one the packed image is left out and said so.
+# UPX is Debian 13's, run in that system's container: Debian 12 has none.
 #
 #     tests/images.sh [FILE]    FILE receives the table of docs/images.md
 set -euo pipefail
@@ -68,12 +68,10 @@ case_of crlf linux/amd64 "command.interpreter" 'ENTRYPOINT ["/run"]'
 root no-shell; musl-gcc -static -o "$root/app" "$work/main.c"
 case_of no-shell linux/amd64 "image.healthcheck" 'ENTRYPOINT ["/app"]' 'HEALTHCHECK CMD /app --check || exit 1'
 
-if [ -n "${MAK_TEST_UPX:-}" ]; then
-    root packed; gcc -static -o "$root/app" "$work/main.c"; "$MAK_TEST_UPX" -qq "$root/app"
-    case_of packed linux/amd64 "elf.packed" 'ENTRYPOINT ["/app"]'
-else
-    echo "left out: the packed image, since MAK_TEST_UPX names no upx"
-fi
+root packed; gcc -static -o "$root/app" "$work/main.c"; from_trixie upx-ucl
+docker run --rm --label "$tag" --platform "linux/$(dpkg --print-architecture)" -v "$trixie:/trixie:ro" -v "$root:/packed" "$python_image" \
+    /trixie/usr/bin/upx-ucl -qqq /packed/app || fail "UPX cannot pack the program"
+case_of packed linux/amd64 "elf.packed" 'ENTRYPOINT ["/app"]'
 
 # One good index, through every door.
 root good; mkdir "$work/context"

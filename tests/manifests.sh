@@ -1,8 +1,11 @@
 #!/bin/bash
-# The Kubernetes manifests, the workflow, compose.yaml, docker-bake.hcl and the Makefile against the schemas and programs
-# that read them. The schemas come with PyPI packages, so no cluster and no account is asked.
+# The Kubernetes manifests, the workflow, compose.yaml, docker-bake.hcl and the Makefile, and the SARIF and CycloneDX that
+# mak writes, against the schemas and programs that read them. The schemas come with packages of PyPI and crates.io, so no
+# cluster and no account is asked.
 #
-#     tests/manifests.sh
+#     cargo build && tests/manifests.sh
+#
+# MAK_BIN: the mak whose documents are looked at (target/debug/mak).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work="$(mktemp -d)"
@@ -11,7 +14,8 @@ passed=0
 ok() { passed=$((passed + 1)); echo "ok: $*"; }
 
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate check-jsonschema
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate check-jsonschema \
+    'cyclonedx-python-lib[json-validation]'
 for file in config/kubernetes/*.yaml; do "$work/venv/bin/kubernetes-validate" --strict --quiet "$file"; done
 ok "the Kubernetes manifests are valid, strictly"
 "$work/venv/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -56,4 +60,46 @@ if docker buildx version >/dev/null 2>&1; then
     docker compose --file docker/compose.yaml --profile '*' config --quiet
     ok "buildx bake reads docker-bake.hcl, compose reads compose.yaml"
 fi
+# A root with findings of several kinds: a program of this machine where another one's is asked for, open to everybody.
+mak="${MAK_BIN:-$PWD/target/debug/mak}"
+[ -x "$mak" ] || { echo "no $mak: run cargo build" >&2; exit 1; }
+mkdir -p "$work/root/usr/lib/python3.11/site-packages/with space-1.0.dist-info" "$work/root/usr/bin"
+printf 'Metadata-Version: 2.4\nName: with-space\nVersion: 1.0+local\nLicense-Expression: MIT OR Apache-2.0\n' \
+    >"$work/root/usr/lib/python3.11/site-packages/with space-1.0.dist-info/METADATA"
+: >"$work/root/usr/lib/python3.11/os.py"
+cp /bin/true "$work/root/usr/bin/python3.11"
+cp /bin/true "$work/root/a%20 file:[x]"
+chmod 666 "$work/root/a%20 file:[x]"
+code=0
+"$mak" image verify "$work/root" --platform linux/riscv64 --format sarif --sbom "$work/sbom.json" >"$work/findings.sarif" || code=$?
+[ "$code" -eq 69 ] || { echo "the root with findings: code $code and not 69" >&2; exit 1; }
+# The schema that OASIS publishes with SARIF 2.1.0 is in the crate serde-sarif, whole.
+cargo init --quiet --vcs none --name schemas "$work/schemas"
+cargo add --quiet --manifest-path "$work/schemas/Cargo.toml" serde-sarif@=0.8.0 2>"$work/cargo" || { cat "$work/cargo" >&2; exit 1; }
+cargo metadata --manifest-path "$work/schemas/Cargo.toml" --format-version 1 >"$work/metadata.json" 2>"$work/cargo" || { cat "$work/cargo" >&2; exit 1; }
+"$work/venv/bin/python" - "$work" <<'PYTHON'
+import json, pathlib, sys
+import jsonschema
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+work = pathlib.Path(sys.argv[1])
+crates = json.loads((work / "metadata.json").read_text())["packages"]
+crate = next(pathlib.Path(each["manifest_path"]).parent for each in crates if each["name"] == "serde-sarif")
+schema = json.loads((crate / "src/schema.json").read_text())
+assert "sarif-schema-2.1.0" in schema.get("$id", schema.get("id", "")), schema.get("$id")
+sarif = json.loads((work / "findings.sarif").read_text())
+checker = jsonschema.validators.validator_for(schema)
+checker.check_schema(schema)
+jsonschema.validate(sarif, schema, cls=checker, format_checker=checker.FORMAT_CHECKER)
+found = {result["ruleId"]: result["level"] for result in sarif["runs"][0]["results"]}
+assert found["elf.machine"] == "error" and found["image.writable"] == "warning", found
+rules = sarif["runs"][0]["tool"]["driver"]["rules"]
+for result in sarif["runs"][0]["results"]:
+    assert rules[result["ruleIndex"]]["id"] == result["ruleId"], result
+sbom = (work / "sbom.json").read_text()
+error = JsonStrictValidator(SchemaVersion.V1_5).validate_str(sbom)
+assert error is None, error
+assert json.loads(sbom)["components"], sbom
+PYTHON
+ok "SARIF is valid by the schema of 2.1.0, the SBOM by that of CycloneDX 1.5"
 echo "$passed passed, 0 failed"

@@ -134,8 +134,9 @@ fn dumb_init_gives_the_program_a_session_of_its_own_and_tells_all_of_it() {
         let words = [words, &["--", "/bin/sh", "-c", session]].concat();
         assert_eq!(run(Place::First, "dumb-init", &words).expect(0).text(), said);
     }
-    let script = "(trap 'echo child has it; exit' USR1; echo ready; while :; do sleep 0.01; done) & \
-                  trap 'echo leader has it' USR1; wait; wait; exit 0";
+    let script = "trap 'echo leader has it' USR1; \
+                  (trap 'echo child has it; exit' USR1; echo ready; while :; do sleep 0.01; done) & \
+                  wait; wait; exit 0";
     let launch = Launch::first().arguments(&["--as", "dumb-init", "/bin/sh", "-c", script]);
     let mut running = launch.start();
     running.line("ready");

@@ -24,7 +24,7 @@ pub fn attributes(workload: &Workload, user: Option<&User>) -> Attributes {
         oom_score_adj: workload.oom_score_adj,
         umask: workload.umask,
         limits: workload.limits.clone(),
-        dropped: workload.dropped,
+        dropped: CapabilitySet::from_bits_retain(workload.dropped.0),
         identity: user.map(identity),
         // Elsewhere the terminal is somebody's who goes on with it afterwards.
         hand_over_streams: user.is_some() && is_init(),

@@ -6,10 +6,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use rustix::process::{Resource, Rlimit};
-use rustix::thread::CapabilitySet;
 
 /// All of it; by default nothing is changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
     /// Whom it runs as.
     pub account: Option<Account>,
@@ -26,7 +25,7 @@ pub struct Workload {
     /// Whether programs it starts may gain rights (set-user-ID, file capabilities).
     pub no_new_privs: bool,
     /// Capabilities it can never have.
-    pub dropped: CapabilitySet,
+    pub dropped: Capabilities,
     /// Files with variables.
     pub environment_files: Vec<PathBuf>,
     /// Variables whose value may come from the file that `<NAME>_FILE` names.
@@ -35,25 +34,6 @@ pub struct Workload {
     pub clear_environment: bool,
     /// What stays of a cleared environment.
     pub kept: Vec<NamePattern>,
-}
-
-impl Default for Workload {
-    fn default() -> Workload {
-        Workload {
-            account: None,
-            folder: None,
-            umask: None,
-            nice: None,
-            oom_score_adj: None,
-            limits: Vec::new(),
-            no_new_privs: false,
-            dropped: CapabilitySet::empty(),
-            environment_files: Vec::new(),
-            secrets: Vec::new(),
-            clear_environment: false,
-            kept: Vec::new(),
-        }
-    }
 }
 
 /// A user and perhaps a group, as they were named.
@@ -222,15 +202,21 @@ const RESOURCES: &[(&str, Resource)] = &[
     ("cpu", Resource::Cpu),
     ("data", Resource::Data),
     ("fsize", Resource::Fsize),
+    #[cfg(target_os = "linux")]
     ("locks", Resource::Locks),
     ("memlock", Resource::Memlock),
+    #[cfg(target_os = "linux")]
     ("msgqueue", Resource::Msgqueue),
+    #[cfg(target_os = "linux")]
     ("nice", Resource::Nice),
     ("nofile", Resource::Nofile),
     ("nproc", Resource::Nproc),
     ("rss", Resource::Rss),
+    #[cfg(target_os = "linux")]
     ("rtprio", Resource::Rtprio),
+    #[cfg(target_os = "linux")]
     ("rttime", Resource::Rttime),
+    #[cfg(target_os = "linux")]
     ("sigpending", Resource::Sigpending),
     ("stack", Resource::Stack),
 ];
@@ -294,20 +280,24 @@ const CAPABILITIES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
-/// Every capability there can be, those that later kernels add included.
-fn every() -> CapabilitySet {
-    CapabilitySet::from_bits_retain(u64::MAX)
+/// A set of capabilities, a bit for each number of the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities(pub u64);
+
+impl Capabilities {
+    /// Every capability there can be, those that later kernels add included.
+    const EVERY: Capabilities = Capabilities(u64::MAX);
 }
 
 /// `ALL`, or names with commas, with or without `CAP_`, in any case.
-pub fn capabilities(word: &str) -> Result<CapabilitySet, String> {
-    let mut set = CapabilitySet::empty();
+pub fn capabilities(word: &str) -> Result<Capabilities, String> {
+    let mut set = Capabilities::default();
     for name in list(word) {
         let upper = name.to_ascii_uppercase();
         let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        set |= match CAPABILITIES.iter().position(|known| *known == name) {
-            Some(number) => CapabilitySet::from_bits_retain(1 << number),
-            None if name == "ALL" => every(),
+        set.0 |= match CAPABILITIES.iter().position(|known| *known == name) {
+            Some(number) => 1 << number,
+            None if name == "ALL" => Capabilities::EVERY.0,
             None => return Err("names no capability; see capabilities(7), or write ALL".to_owned()),
         };
     }
@@ -315,11 +305,11 @@ pub fn capabilities(word: &str) -> Result<CapabilitySet, String> {
 }
 
 /// Capabilities as `capabilities` reads them.
-pub fn show_capabilities(set: CapabilitySet) -> String {
-    if set == every() {
+pub fn show_capabilities(set: Capabilities) -> String {
+    if set == Capabilities::EVERY {
         return "ALL".to_owned();
     }
-    let has = |number: usize| set.bits() >> number & 1 == 1;
+    let has = |number: usize| set.0 >> number & 1 == 1;
     let named = CAPABILITIES.iter().enumerate().filter(|(number, _)| has(*number));
     named.map(|(_, name)| format!("CAP_{name}")).collect::<Vec<_>>().join(",")
 }
@@ -364,6 +354,7 @@ fn list(word: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::thread::CapabilitySet;
 
     #[test]
     fn a_user_is_a_name_or_a_number_and_digits_are_never_a_name() {
@@ -407,10 +398,10 @@ mod tests {
     #[test]
     fn capabilities_have_the_numbers_of_the_kernel() {
         let set = capabilities("CAP_KILL,net_raw").unwrap();
-        assert_eq!(set, CapabilitySet::KILL | CapabilitySet::NET_RAW);
+        assert_eq!(set.0, (CapabilitySet::KILL | CapabilitySet::NET_RAW).bits());
         assert_eq!(show_capabilities(set), "CAP_KILL,CAP_NET_RAW");
         let last = capabilities("CHECKPOINT_RESTORE").unwrap();
-        assert_eq!(last, CapabilitySet::CHECKPOINT_RESTORE);
+        assert_eq!(last.0, CapabilitySet::CHECKPOINT_RESTORE.bits());
         assert_eq!(show_capabilities(capabilities("all").unwrap()), "ALL");
         assert!(capabilities("CAP_EVERYTHING").is_err());
     }

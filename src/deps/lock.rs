@@ -136,8 +136,9 @@ fn listed_holder(file: &File, path: &Path) -> Option<i32> {
     use std::os::unix::fs::MetadataExt;
     let meta = file.metadata().ok()?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    let device =
-        format!("{:02x}:{:02x}", rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
+    // 64 bits here, 32 on a Mac, which has no /proc/locks.
+    let number = meta.dev() as rustix::fs::Dev;
+    let device = format!("{:02x}:{:02x}", rustix::fs::major(number), rustix::fs::minor(number));
     for line in locks.lines().filter(|line| !line.contains("->")) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, _, _, kind, pid, place, ..] = words.as_slice() else { continue };

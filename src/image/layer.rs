@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::decode::{Compression, decode};
 use super::digest::{Digest, Hashing};
-use super::spool::{MOST_BYTES, Spool};
+use super::spool::{MOST_BYTES, Spool, is_own};
 use super::tar::{Input, Member, Members, TarError, Type};
 use crate::platform::Contents;
 use crate::platform::file::{Kind, Meta, Part, Regular};
@@ -33,12 +33,15 @@ pub enum LayerError {
     Tree(TreeError),
     /// It has too many members.
     Members,
+    /// There is no room for it on this machine.
+    Spool(io::Error),
 }
 
 impl fmt::Display for LayerError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LayerError::Tar(error) => error.fmt(out),
+            LayerError::Spool(error) => error.fmt(out),
             LayerError::Tree(error) => write!(out, "{error}, more than mak looks at"),
             LayerError::Members => {
                 write!(
@@ -54,7 +57,10 @@ impl std::error::Error for LayerError {}
 
 impl From<TarError> for LayerError {
     fn from(error: TarError) -> LayerError {
-        LayerError::Tar(error)
+        match error {
+            TarError::Io(error) if is_own(&error) => LayerError::Spool(error),
+            error => LayerError::Tar(error),
+        }
     }
 }
 
@@ -66,7 +72,7 @@ impl From<TreeError> for LayerError {
 
 impl From<io::Error> for LayerError {
     fn from(error: io::Error) -> LayerError {
-        LayerError::Tar(error.into())
+        TarError::from(error).into()
     }
 }
 

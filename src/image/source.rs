@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::digest::Digest;
 use super::engine;
 use super::error::ImageError;
-use super::layer::{Layer, Stack};
+use super::layer::{Layer, LayerError, Stack};
 use super::manifest::{Config, Descriptor, Index, Manifest, Platform, Saved};
 use super::registry::{Reference, Registry};
 use super::store::{Archive, Store};
@@ -312,7 +312,7 @@ impl Images {
                 }
                 _ => break,
             };
-            if !image.add(&mut stack, index, &blob, said) {
+            if !image.add(&mut stack, index, &blob, said)? {
                 return Ok(image);
             }
         }
@@ -331,13 +331,20 @@ impl Images {
 
 impl Image {
     /// Lays one layer over the others; `false` where it cannot be read.
-    fn add(&mut self, stack: &mut Stack, index: usize, blob: &Part, said: Option<Digest>) -> bool {
+    fn add(
+        &mut self,
+        stack: &mut Stack,
+        index: usize,
+        blob: &Part,
+        said: Option<Digest>,
+    ) -> Result<bool, ImageError> {
         let subject = format!("layer {}", index + 1);
         let layer = match stack.add(blob) {
             Ok(layer) => layer,
+            Err(LayerError::Spool(error)) => return Err(ImageError::io(&subject, &error)),
             Err(error) => {
                 self.troubles.push(("image.layer", subject, error.to_string()));
-                return false;
+                return Ok(false);
             }
         };
         if let Some(said) = said.filter(|said| *said != layer.digest) {
@@ -356,7 +363,7 @@ impl Image {
             self.troubles.push(("image.layer", subject.clone(), remark.clone()));
         }
         self.layers.push(layer);
-        true
+        Ok(true)
     }
 
     /// The labels, which may be none.

@@ -1,6 +1,7 @@
 //! A file without a name for what is not to be held in memory: the contents of compressed layers,
 //! and an archive that comes through a pipe. It is gone when mak ends, however it ends.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -22,6 +23,23 @@ pub enum Spooling {
     Write(io::Error),
 }
 
+/// What is wrong with the file: of this machine, not of what is read.
+#[derive(Debug)]
+struct Failed(String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// Whether an error is the spool's own, and not that of a stream that is read through it.
+pub fn is_own(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Failed>())
+}
+
 /// The file.
 pub struct Spool {
     file: Arc<File>,
@@ -41,10 +59,8 @@ impl Spool {
         options.read(true).write(true).create_new(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot make a file in {}: {error}", folder.display()),
-            )
+            let text = format!("cannot make a file in {}: {error}", folder.display());
+            io::Error::new(error.kind(), Failed(text))
         })?;
         std::fs::remove_file(&path)?;
         Ok(Spool { file: Arc::new(file), end: 0 })
@@ -118,8 +134,7 @@ impl Spool {
 
 /// An error of the spool, not of what is read.
 fn named(error: io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("cannot write to the temporary file: {error}; set TMPDIR to where there is room"),
-    )
+    let text =
+        format!("cannot write to the temporary file: {error}; set TMPDIR to where there is room");
+    io::Error::new(error.kind(), Failed(text))
 }

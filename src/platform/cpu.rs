@@ -50,7 +50,7 @@ pub fn detect() -> Cpu {
 }
 
 /// Asks the kernel what programs may use.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_os = "linux"))]
 pub fn detect() -> Cpu {
     let (hwcap, hwcap2) = rustix::param::linux_hwcap();
     Cpu { features: aarch64_features(hwcap as u64, hwcap2 as u64), ..Cpu::default() }
@@ -68,7 +68,7 @@ pub fn detect() -> Cpu {
 /// Nothing is known of other processors.
 #[cfg(not(any(
     target_arch = "x86_64",
-    target_arch = "aarch64",
+    all(target_arch = "aarch64", target_os = "linux"),
     target_arch = "powerpc64",
     target_arch = "s390x"
 )))]
@@ -171,7 +171,7 @@ fn has_level_4() -> bool {
 }
 
 /// Names of the bits that published wheels and libraries branch on (`asm/hwcap.h` of arm64).
-#[cfg(any(target_arch = "aarch64", test))]
+#[cfg(any(all(target_arch = "aarch64", target_os = "linux"), test))]
 fn aarch64_features(hwcap: u64, hwcap2: u64) -> Vec<&'static str> {
     const HWCAP: [(u32, &str); 7] = [
         (1, "asimd"),

@@ -163,6 +163,12 @@ pub enum Difference {
     },
 }
 
+/// A folder to begin at, not to be read.
+#[cfg(target_os = "linux")]
+const FOLDER: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const FOLDER: OFlags = OFlags::RDONLY;
+
 /// The files of one site folder, looked at with as few calls as there can be.
 pub struct Files<'a> {
     root: &'a Root,
@@ -176,7 +182,7 @@ pub struct Files<'a> {
 impl<'a> Files<'a> {
     /// Those of `folder`, where the paths in RECORD begin.
     pub fn of(root: &'a Root, folder: &'a Path) -> Files<'a> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = FOLDER | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = match root.is_host() {
             true => rustix::fs::open(folder, flags, Mode::empty()).ok().map(Arc::new),
             false => None,

@@ -164,8 +164,7 @@ impl Demands<'_> {
 
     fn memory(&self) -> Option<Check> {
         let wanted = self.demands().memory?;
-        let info = rustix::system::sysinfo();
-        let total = info.totalram as u64 * u64::from(info.mem_unit.max(1));
+        let total = machine_memory()?;
         let limit = self.platform.cgroup.memory_bytes.unwrap_or(u64::MAX);
         let message = match limit < total {
             true => format!("the control group allows {}", word::show_bytes(limit)),
@@ -254,6 +253,19 @@ fn device(path: &Path) -> Result<(), String> {
     let uid = rustix::process::geteuid().as_raw();
     rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)
         .map_err(|error| format!("uid {uid} may not read and write it: {error}"))
+}
+
+/// Bytes of memory that the machine has.
+#[cfg(target_os = "linux")]
+fn machine_memory() -> Option<u64> {
+    let info = rustix::system::sysinfo();
+    Some(info.totalram as u64 * u64::from(info.mem_unit.max(1)))
+}
+
+/// Where no image runs, nobody has to know.
+#[cfg(not(target_os = "linux"))]
+fn machine_memory() -> Option<u64> {
+    None
 }
 
 #[cfg(test)]

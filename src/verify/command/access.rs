@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
-use rustix::thread::CapabilitySet;
 
 use crate::platform::Meta;
 
 /// Links that are followed on one path, as many as the kernel follows.
 const MOST_LINKS: u32 = 40;
 /// /proc/self/mountinfo has one line a mount.
+#[cfg(target_os = "linux")]
 const MOST_MOUNT_BYTES: u64 = 1 << 20;
 
 /// As whom a program would be started.
@@ -32,13 +32,11 @@ impl Credentials {
     /// Those of this process.
     pub fn of_this_process() -> Credentials {
         let groups = rustix::process::getgroups().unwrap_or_default();
-        let capabilities = rustix::thread::capabilities(None);
         Credentials {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             groups: groups.into_iter().map(rustix::process::Gid::as_raw).collect(),
-            overrides: capabilities
-                .is_ok_and(|sets| sets.effective.contains(CapabilitySet::DAC_OVERRIDE)),
+            overrides: overrides(),
         }
     }
 
@@ -67,6 +65,17 @@ impl Credentials {
         };
         mode & bit != 0
     }
+}
+
+#[cfg(target_os = "linux")]
+fn overrides() -> bool {
+    let wanted = rustix::thread::CapabilitySet::DAC_OVERRIDE;
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn overrides() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Whether the kernel lets this process execute the file.
@@ -107,7 +116,14 @@ pub fn shown(meta: &Meta) -> String {
     format!("mode {:04o}, owner {}:{}", meta.mode, meta.uid, meta.gid)
 }
 
+/// Nothing is executed where mak runs elsewhere.
+#[cfg(not(target_os = "linux"))]
+pub fn noexec_mount(_: &Path) -> Option<String> {
+    None
+}
+
 /// The mount point of the file where it is mounted noexec. Its path is without links.
+#[cfg(target_os = "linux")]
 pub fn noexec_mount(path: &Path) -> Option<String> {
     let flags = rustix::fs::statvfs(path).ok()?.f_flag;
     if !flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
