@@ -247,9 +247,9 @@ impl<'a> Files<'a> {
 /// Whether rights are not what stands between this process and a file. Files that everybody may
 /// read are not asked about again.
 fn may_read(folder: &OwnedFd, path: &str, stat: &Result<Stat, Errno>) -> bool {
-    const BY_ALL: u32 = 0o444;
+    let by_all = Mode::RUSR | Mode::RGRP | Mode::ROTH;
     match stat {
-        Ok(stat) if stat.st_mode & BY_ALL == BY_ALL => true,
+        Ok(stat) if Mode::from_raw_mode(stat.st_mode).contains(by_all) => true,
         Ok(_) => {
             let asked = rustix::fs::accessat(folder, path, Access::READ_OK, AtFlags::empty());
             asked != Err(Errno::ACCESS)
