@@ -167,7 +167,7 @@ impl Start<'_> {
     #[inline(never)]
     fn set_up<'s>(
         &self,
-        mut signals: Signals,
+        signals: Signals,
         serve: Option<Serve<'s>>,
         board: Option<Board>,
         report: Option<&OwnedFd>,
@@ -176,7 +176,7 @@ impl Start<'_> {
             None => None,
             Some(serve) => Some(self.start_health(serve, board)?),
         };
-        if let Err(code) = self.prepare(&mut signals, health.as_mut(), report) {
+        if let Err(code) = self.prepare(&signals, health.as_mut(), report) {
             if let Some(health) = &mut health {
                 health.tell(Phase::Failed, None);
                 health.end();

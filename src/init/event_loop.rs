@@ -209,8 +209,9 @@ pub fn run(run: &mut Run) -> ! {
     };
     state.happen(Event::TimeUp);
     while state.stage != Stage::Over {
-        state.wait();
-        state.take_signals();
+        if let Some(arrival) = state.wait() {
+            state.take_signal(arrival);
+        }
         state.reap();
         state.serve_health();
         state.watch_the_clock();
@@ -223,7 +224,7 @@ pub fn run(run: &mut Run) -> ! {
 
 impl Loop<'_, '_> {
     /// Sleeps until a signal, a deadline, or something at the health process's socket.
-    fn wait(&mut self) {
+    fn wait(&self) -> Option<Arrival> {
         let health = self.run.health.as_ref();
         // The stage waits for an explanation, which has a deadline of its own.
         let own = self.explainer.as_ref().map_or(self.time_up, |e| Some(e.deadline()));
@@ -231,13 +232,7 @@ impl Loop<'_, '_> {
         let deadlines = [own, self.limit, self.unfit, self.rest, health_due];
         let deadline = deadlines.into_iter().flatten().min();
         let longest = deadline.map(|moment| moment.wait_from(Moment::now()));
-        self.run.signals.wait(health.and_then(HealthProcess::awaited), longest.as_ref());
-    }
-
-    fn take_signals(&mut self) {
-        while let Some(arrival) = self.run.signals.take() {
-            self.take_signal(arrival);
-        }
+        self.run.signals.wait(health.and_then(HealthProcess::awaited), longest.as_ref())
     }
 
     fn take_signal(&mut self, arrival: Arrival) {

@@ -1,10 +1,11 @@
 //! Memory of the set-up, given back before the loop: PID 1 idles for weeks on what it needs then,
 //! not on what it once needed to read its configuration.
 //!
-//! The program's allocator (`bin/mak-init.rs`) takes from one array while set-up lasts (all the way
-//! in a subcommand, which ends soon), each piece behind the one before, and counts what is alive in each page of it. [`give_back`] hands
-//! the pages to the kernel in which nothing is alive, and with them the stack below and the
-//! clean pages of the program itself. What is left alive stays where it is.
+//! The program's allocator (`bin/mak-init.rs`) takes from one array while set-up lasts (in a
+//! subcommand, which ends soon, to its end), each piece behind the one before, and counts what is
+//! alive in each page of it. [`give_back`] hands the pages to the kernel in which nothing is alive,
+//! and with them the stack below and the clean pages of the program itself. What is left alive stays
+//! where it is.
 
 #![allow(unsafe_code, reason = "an allocator, and advice about memory")]
 

@@ -52,7 +52,7 @@ const SIZE: usize = 10;
 
 /// Runs `work` in a child of its own.
 pub fn prepare(
-    signals: &mut Signals,
+    signals: &Signals,
     stop_signals: Mask,
     deadline: Duration,
     health: Option<&mut HealthProcess>,
@@ -100,7 +100,7 @@ fn start(work: &dyn Fn() -> Findings) -> io::Result<(Pid, OwnedFd)> {
 /// Waiting for the child.
 struct Wait<'a, 'h, 's> {
     child: Pid,
-    signals: &'a mut Signals,
+    signals: &'a Signals,
     health: Option<&'h mut HealthProcess<'s>>,
     gone: Option<Ended>,
     stop: Option<Signal>,
@@ -109,11 +109,9 @@ struct Wait<'a, 'h, 's> {
 impl Wait<'_, '_, '_> {
     /// Waits for a signal, at most so long, and takes note of what happened.
     fn turn(&mut self, stop_signals: Mask, longest: Option<rustix::event::Timespec>) {
-        self.signals.wait(None, longest.as_ref());
-        while let Some(arrival) = self.signals.take() {
-            if stop_signals.has(arrival.signal) && self.stop.is_none() {
-                self.stop = Some(arrival.signal);
-            }
+        let arrival = self.signals.wait(None, longest.as_ref());
+        if let Some(arrival) = arrival.filter(|arrival| stop_signals.has(arrival.signal)) {
+            self.stop.get_or_insert(arrival.signal);
         }
         loop {
             match reap_next() {

@@ -31,16 +31,12 @@ pub struct Signals {
     mask: Mask,
     /// The signalfd, where there may be something else to wait for.
     descriptor: Option<OwnedFd>,
-    /// What has been received while waiting.
-    received: Option<Arrival>,
-    /// Whether there may be more.
-    more: bool,
 }
 
 impl Signals {
     /// Every signal, and nothing else to wait for.
     pub const fn all() -> Signals {
-        Signals { mask: Mask::ALL, descriptor: None, received: None, more: false }
+        Signals { mask: Mask::ALL, descriptor: None }
     }
 
     /// Lets `wait` wait for something else too.
@@ -64,26 +60,16 @@ impl Signals {
         }
     }
 
-    /// Sleeps until there is something to `take`, `other` is ready (after `open`), or so much time
-    /// has passed. An error (EINTR, ENOMEM) is as if it had.
-    pub fn wait(&mut self, other: Option<PollFd>, longest: Option<&Timespec>) {
-        match (other, &self.descriptor) {
-            (Some(other), Some(descriptor)) => {
-                let signals = PollFd::new(descriptor, PollFlags::IN);
-                self.more = poll(&mut [signals, other], longest).is_ok();
-            }
-            _ => self.received = receive(self.mask, longest),
-        }
-    }
-
-    /// The next of those that have arrived, in their order; `None` where there are no more, or
-    /// where `wait` is to say whether there are.
-    pub fn take(&mut self) -> Option<Arrival> {
-        if self.more {
-            self.received = receive(self.mask, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-            self.more = self.received.is_some();
-        }
-        self.received.take()
+    /// Sleeps until a signal has arrived, which it takes, until `other` is ready (after `open`), or
+    /// until so much time has passed. One signal at a time: nobody who sends them faster than they
+    /// are forwarded keeps us from everything else. An error (EINTR, ENOMEM) is as if time were up.
+    pub fn wait(&self, other: Option<PollFd>, longest: Option<&Timespec>) -> Option<Arrival> {
+        let (Some(other), Some(descriptor)) = (other, &self.descriptor) else {
+            return receive(self.mask, longest);
+        };
+        let signals = PollFd::new(descriptor, PollFlags::IN);
+        poll(&mut [signals, other], longest).ok().filter(|ready| *ready > 0)?;
+        receive(self.mask, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
     }
 }
 

@@ -27,7 +27,7 @@ impl Start<'_> {
     #[inline(never)]
     pub(super) fn prepare(
         &self,
-        signals: &mut Signals,
+        signals: &Signals,
         health: Option<&mut HealthProcess>,
         report: Option<&OwnedFd>,
     ) -> Result<(), u8> {
