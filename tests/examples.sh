@@ -44,7 +44,7 @@ verified() {
 # serves NAME OPTION...: all seven categories of mak image test.
 serves() {
     local name=$1; shift
-    timeout 300 "$mak" image test "$tag-$name" --name "$tag-$name" --platform "linux/$platform" --quick --test-only \
+    timeout 400 "$mak" image test "$tag-$name" --name "$tag-$name" --platform "linux/$platform" --quick --test-only \
         --start-wait 10s --timeout 60s "$@" >"$work/tried" 2>&1 </dev/null || { cat "$work/tried" >&2; fail "$name: mak image test"; }
 }
 
@@ -87,7 +87,8 @@ development() {
     ipfs_kit development
     # Its debugger carries the library by which it attaches to others for amd64, on every platform.
     verified development --profile ipfs-kit --foreign /opt/venv/lib/python3.13/site-packages/debugpy/_vendored
-    serves development --port 8000
+    # An emulated debugger takes its time until the service listens.
+    serves development --port 8000 --start-wait 180s
     # The debugger answers with its own protocol: a header, then JSON.
     options=(-p 127.0.0.1::5678 -p 127.0.0.1::8000); start development; wait_healthy
     answers 8000

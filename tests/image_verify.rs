@@ -497,6 +497,18 @@ fn blobs_that_are_not_what_was_promised_are_caught() {
     caught(&cut, &[], &["image.layer"]);
     let broken = spoil("broken", &|bytes| bytes[148] ^= 1);
     caught(&broken, &[], &["image.layer"]);
+    // A configuration that docker save names without its digest, and that promises none.
+    let saved = bench.folder.path().join("saved");
+    fs::create_dir(&saved).unwrap();
+    fs::copy(&layer, saved.join("layer.tar")).unwrap();
+    let config = json!({"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/app"]},
+        "rootfs": {"diff_ids": ["sha256:none"]}});
+    fs::write(saved.join("config.json"), config.to_string()).unwrap();
+    let list = json!([{"Config": "config.json", "Layers": ["layer.tar"]}]);
+    fs::write(saved.join("manifest.json"), list.to_string()).unwrap();
+    let archive = bench.folder.at("saved.tar");
+    run("tar", &["-cf", &archive, "-C", saved.to_str().unwrap(), "."]);
+    caught(Path::new(&archive), &[], &["image.digest"]);
     let gone = spoil("gone", &|_| {});
     fs::remove_dir_all(gone.join("blobs/sha256")).unwrap();
     fs::create_dir(gone.join("blobs/sha256")).unwrap();

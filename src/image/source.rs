@@ -351,12 +351,18 @@ impl Image {
             let text = format!("its digest is {}, and should be {said}", layer.digest);
             self.troubles.push(("image.digest", subject.clone(), text));
         }
-        let diff_id = self.config.rootfs.diff_ids.get(index).and_then(|text| Digest::parse(text));
-        if let Some(said) = diff_id.filter(|said| *said != layer.diff_id) {
-            let text = format!(
+        let promised = self.config.rootfs.diff_ids.get(index).map(|text| Digest::parse(text));
+        let wrong = match promised {
+            Some(Some(said)) if said != layer.diff_id => Some(format!(
                 "the digest of its archive is {}, and should be {said} by the configuration",
                 layer.diff_id
-            );
+            )),
+            Some(None) => Some(
+                "what the configuration has as the digest of its archive is no digest".to_owned(),
+            ),
+            _ => None,
+        };
+        if let Some(text) = wrong {
             self.troubles.push(("image.digest", subject.clone(), text));
         }
         for remark in &layer.remarks {
