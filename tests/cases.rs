@@ -232,6 +232,19 @@ fn debians_packages_change_files_after_they_were_recorded_and_pip_does_not() {
 }
 
 #[test]
+fn an_interpreter_is_named_from_where_it_is_typed() {
+    let python = Installation::new();
+    python.distribution("six", "1", "");
+    let list = python.requirements("six\n");
+    let words = ["verify", "--python", "bin/python", "--requirements", &list];
+    Launch::beside().folder(python.folder.path()).arguments(&words).start().end().expect(0);
+    let started = ["verify", "--command", "bin/python", "-m", "gone"];
+    let ended = Launch::beside().folder(python.folder.path()).arguments(&started).start().end();
+    ended.expect(69);
+    assert!(ended.text().contains("python -m gone fails"), "{}", ended.text());
+}
+
+#[test]
 fn an_environment_of_another_python_and_a_script_in_its_place_are_told() {
     let python = Installation::new();
     python.distribution("six", "1", "");

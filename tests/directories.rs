@@ -53,7 +53,9 @@ fn the_default_is_made_with_its_parents_and_the_workload_is_told() {
 #[test]
 fn a1_another_place_by_its_variable_is_made_and_the_default_is_not() {
     for place in Place::BOTH {
-        let (folder, profile) = profile("");
+        let as_root = only_as_root("only root gives a folder away");
+        let owner = if as_root { "owner = \"0:4711\"\n" } else { "" };
+        let (folder, profile) = profile(&format!("mode = \"0750\"\n{owner}"));
         let custom = folder.at("some/where/else");
         let script = "echo works > \"$X_DATA/file\"";
         let launch = Launch::at(place).arguments(&["--profile", &profile]);
@@ -61,6 +63,11 @@ fn a1_another_place_by_its_variable_is_made_and_the_default_is_not() {
         launch.start().end().expect(0);
         assert_eq!(fs::read_to_string(format!("{custom}/file")).unwrap(), "works\n");
         assert!(!folder.path().join("deep").exists());
+        let made = fs::metadata(&custom).unwrap();
+        assert_eq!(made.permissions().mode() & 0o7777, 0o750);
+        assert!(!as_root || made.gid() == 4711, "the group is {}", made.gid());
+        let parent = fs::metadata(folder.at("some/where")).unwrap();
+        assert_eq!(parent.permissions().mode() & 0o7777, 0o755);
     }
 }
 

@@ -170,6 +170,13 @@ fn a15_the_probe_finds_the_endpoint_by_every_way() {
             probe(inside().arguments(&["healthcheck"])).expect(0);
         }
     }
+    // What answers, and is not well, is no success either.
+    let (mut running, address) = listening(Place::Beside, &["ignore-term"]);
+    running.signal(libc::SIGTERM);
+    until_status(&mut running, address, "/health", 503);
+    let url = format!("http://{address}/health");
+    let ended = Launch::beside().arguments(&["healthcheck", "--url", &url]).start().end();
+    ended.expect(1).says(&["503"]);
 }
 
 #[test]

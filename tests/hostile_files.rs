@@ -12,11 +12,11 @@ mod harness;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::{Ended, Folder, Installation, Launch, only_on_this_machine};
+use harness::{Ended, Folder, Installation, Launch, only_as_root, only_on_this_machine};
 use serde_json::Value;
 
 /// What no verdict may need, in KiB: three times what the largest honest image takes.
@@ -142,6 +142,65 @@ fn what_is_around_a_python_may_be_anything() {
         judged(&ended, &[69], &about);
         says(&ended, "python.missing", "fail", &about);
     }
+}
+
+#[test]
+fn what_the_user_may_not_read_is_named_with_what_helps() {
+    if !only_as_root("a user who may not read everything is needed") {
+        return;
+    }
+    let python = Installation::new();
+    python.distribution("six", "1", "");
+    python.file("six-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n");
+    python.file("six-1.dist-info/RECORD", "six.py,,\nsix/inner.py,,\n");
+    python.file("six.py", "");
+    python.file("six/inner.py", "");
+    let list = python.requirements("six\n");
+    let (program, own) = (python.folder.program(), python.folder.at("bin/python"));
+    let verify = |form: &str| {
+        let words = ["verify", "--python", &own, "--requirements", &list, form];
+        Launch::beside().program(&program).user(1000).arguments(&words).start().end()
+    };
+    verify("--full").expect(0);
+    let six = |name: &str| python.site(&format!("six-1.dist-info/{name}"));
+    let denied = "Permission denied (os error 13)";
+    let cases = [
+        (six("METADATA"), 0, ["dist.broken", denied, "METADATA"]),
+        (six("RECORD"), 0, ["record.unreadable", denied, "its RECORD"]),
+        (six("WHEEL"), 0, ["wheel.tag", denied, "its WHEEL"]),
+        (six(""), 0o644, ["dist.broken", denied, "METADATA"]),
+        (
+            python.site("six.py"),
+            0,
+            ["record.unreadable", "six.py may not be read", "chmod -R a+rX"],
+        ),
+        // Without x on the folder above it, a file can be listed and not be looked at.
+        (
+            python.site("six"),
+            0o644,
+            ["record.unreadable", "six/inner.py may not be read", "chmod -R a+rX"],
+        ),
+        (python.site(""), 0o644, ["dist.broken", denied, "METADATA"]),
+        (python.site(""), 0o711, ["dist.missing", "it cannot be listed", "chmod a+rx"]),
+        (
+            python.folder.at("bin/python3.11"),
+            0o711,
+            ["python.missing", "cannot read the interpreter", "chmod a+rx"],
+        ),
+    ];
+    for (path, mode, words) in cases {
+        let before = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let ended = verify("--full");
+        fs::set_permissions(&path, before).unwrap();
+        judged(&ended, &[69], &path);
+        for word in words {
+            assert!(ended.text().contains(word), "{path}: no {word:?} in\n{}", ended.text());
+        }
+    }
+    // A list that is named on the command line is a matter of the command line.
+    fs::set_permissions(&list, fs::Permissions::from_mode(0o000)).unwrap();
+    verify("--full").expect(64).says(&["cannot read", "requirements.txt", denied]);
 }
 
 #[test]

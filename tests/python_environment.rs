@@ -260,6 +260,74 @@ fn three_faults_at_once_are_each_named() {
 }
 
 /// A profile that wants these requirements of this interpreter.
+/// The interpreters to ask: the first of PATH, and the distribution's own, whose `site.py` is
+/// another one.
+fn interpreters() -> Vec<String> {
+    let own = printed(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]));
+    let mut all = vec![own.trim_end().to_owned()];
+    all.extend(["/usr/bin/python3".to_owned()].into_iter().filter(|path| Path::new(path).exists()));
+    all.dedup();
+    all
+}
+
+#[test]
+fn the_users_own_site_is_where_python_itself_has_it() {
+    for python in interpreters() {
+        let folder = Folder::new();
+        let text = "import sys; print('python%d.%d' % sys.version_info[:2], end='')";
+        let library = printed(Command::new(&python).args(["-c", text]));
+        let (home, base) = (folder.at("home"), folder.at("base"));
+        for (place, name) in [(format!("{home}/.local"), "mak_home"), (base.clone(), "mak_base")] {
+            let site = format!("{place}/lib/{library}/site-packages");
+            fs::create_dir_all(format!("{site}/{name}-1.dist-info")).unwrap();
+            fs::write(format!("{site}/{name}.py"), "").unwrap();
+            let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1\n");
+            fs::write(format!("{site}/{name}-1.dist-info/METADATA"), metadata).unwrap();
+            folder.write(&format!("{name}.txt"), 0o644, name);
+        }
+        let (user_base, none) = (("PYTHONUSERBASE", base.as_str()), ("PYTHONNOUSERSITE", "1"));
+        let environments: [&[(&str, &str)]; 5] =
+            [&[], &[user_base], &[("PYTHONUSERBASE", "")], &[none], &[user_base, none]];
+        let mut found = [0; 2];
+        for variables in environments {
+            let variables = [&[("HOME", home.as_str())], variables].concat();
+            let theirs = |arguments: &[&str]| {
+                let mut command = Command::new(&python);
+                command.env_clear().envs(variables.iter().copied()).args(arguments);
+                command.output().unwrap().status.success()
+            };
+            let ours = |arguments: &[&str]| {
+                let mut launch = Launch::beside().arguments(&["verify"]);
+                for (name, value) in &variables {
+                    launch = launch.variable(name, value);
+                }
+                let ended =
+                    launch.arguments(&["--format", "json"]).arguments(arguments).start().end();
+                serde_json::from_str::<serde_json::Value>(ended.text()).unwrap()
+            };
+            for name in ["mak_home", "mak_base"] {
+                let asked =
+                    format!("import importlib.metadata; importlib.metadata.version('{name}')");
+                let is_there = theirs(&["-c", &asked]);
+                let list = folder.at(&format!("{name}.txt"));
+                let report = ours(&["--python", &python, "--requirements", &list]);
+                let passed = checks(&report, "pass").iter().any(|check| check[0] == "dist.version");
+                assert_eq!(passed, is_there, "{python} {name} {variables:?}");
+                for switch in ["-B", "-s", "-E", "-I"] {
+                    let runs = theirs(&[switch, "-m", name]);
+                    let report = ours(&["--command", &python, switch, "-m", name]);
+                    // Start-up code of the installation itself may make a failure a doubt.
+                    let passed =
+                        checks(&report, "pass").iter().any(|check| check[0] == "python.module");
+                    assert_eq!(passed, runs, "{python} {switch} {name} {variables:?}");
+                    found[usize::from(runs)] += 1;
+                }
+            }
+        }
+        assert!(found.iter().all(|count| *count > 5), "both were met: {found:?}");
+    }
+}
+
 fn profile(folder: &Folder, python: &str) -> String {
     let text = fs::read_to_string(REQUIREMENTS).unwrap();
     let list: Vec<String> = text.lines().map(|line| format!("{line:?}")).collect();

@@ -428,9 +428,9 @@ pub const PAGES: &[Page] = &[
     page(
         "record.unreadable",
         Group::Files,
-        "a RECORD that cannot be read (full form)",
-        "its files are not checked",
-        "install the distribution again",
+        "a RECORD, or a file of it, that cannot be read (full form)",
+        "without RECORD the files are not checked; a file that the user may not read, by its own mode or for want of x on a folder above it, cannot be imported either",
+        "install the distribution again; where rights are missing, chmod -R a+rX its files, or verify as the user that the image runs as",
     ),
     page(
         "record.none",

@@ -212,15 +212,17 @@ pub(crate) fn endian_of(arch: Arch) -> Endian {
 
 /// Reads the file header; nothing after the first 64 bytes is touched.
 pub fn identify(file: &dyn Contents) -> Result<Identity, ElfError> {
-    header(file).map(|(identity, _)| identity)
-}
-
-/// The file header, decoded and as it stands in the file.
-pub(super) fn header(file: &dyn Contents) -> Result<(Identity, [u8; HEADER]), ElfError> {
     let mut bytes = [0; HEADER];
     let length = read_up_to(file, &mut bytes, 0)?;
-    let identity = parse(&bytes, length)?;
-    Ok((identity, bytes))
+    parse(&bytes, length)
+}
+
+/// The file header, decoded and as it stands at the start of a file.
+pub(super) fn header_of(start: &[u8]) -> Result<(Identity, [u8; HEADER]), ElfError> {
+    let mut bytes = [0; HEADER];
+    let length = start.len().min(HEADER);
+    bytes[..length].copy_from_slice(&start[..length]);
+    Ok((parse(&bytes, length)?, bytes))
 }
 
 fn parse(bytes: &[u8; HEADER], length: usize) -> Result<Identity, ElfError> {

@@ -1,14 +1,15 @@
 //! An ELF file seen through its segments: bytes and strings at virtual addresses.
 //!
 //! Two windows of [`WINDOW`] bytes are held, one for tables and one for strings, so that neither
-//! a string table of 100 MiB nor a sparse file costs memory.
+//! a string table of 100 MiB nor a sparse file costs memory. The first one begins as the start of
+//! the file, where the headers are and mostly the notes.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::ElfError;
 use super::bytes::Bytes;
-use super::identity::{Class, Endian, HEADER, Identity, header, read_up_to};
+use super::identity::{Class, Endian, HEADER, Identity, header_of, read_up_to};
 use crate::platform::Contents;
 
 /// Bytes held of each of the two regions being read.
@@ -38,16 +39,22 @@ pub(super) struct Image<'f> {
     pub segments: Vec<Segment>,
     file: &'f dyn Contents,
     length: u64,
+    windows: &'f mut Windows,
+    string_bytes: usize,
+}
+
+/// What is held of a file; of the caller's, on its stack: thousands of files are looked at, each
+/// for a moment.
+#[derive(Default)]
+pub(super) struct Windows {
     tables: Window,
     strings: Window,
-    string_bytes: usize,
 }
 
 /// A stretch of the file held in memory: a window, or in the rare case of a very long string more.
 struct Window {
     offset: u64,
     filled: usize,
-    /// On the stack of the reader: thousands of files are looked at, each for a moment.
     bytes: [u8; WINDOW],
     long: Vec<u8>,
 }
@@ -67,11 +74,22 @@ impl Window {
         skip.and_then(|skip| held.get(skip..)).unwrap_or_default()
     }
 
-    fn fill(&mut self, file: &dyn Contents, offset: u64, size: usize) -> std::io::Result<()> {
+    /// `length`: of the file, as far as it is known.
+    fn fill(
+        &mut self,
+        file: &dyn Contents,
+        offset: u64,
+        size: usize,
+        length: u64,
+    ) -> std::io::Result<()> {
         self.filled = 0;
         self.offset = offset;
         self.long = if size > WINDOW { vec![0; size] } else { Vec::new() };
         let room = if size > WINDOW { self.long.as_mut_slice() } else { &mut self.bytes };
+        // No call that would only say that this is the end.
+        let left = usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let most = room.len().min(left);
+        let room = room.get_mut(..most).unwrap_or_default();
         self.filled = read_up_to(file, room, offset)?;
         Ok(())
     }
@@ -80,22 +98,16 @@ impl Window {
 impl<'f> Image<'f> {
     /// Reads the file header and the program headers, and checks that the segments that are to be
     /// loaded lie inside the file.
-    pub fn open(file: &'f dyn Contents) -> Result<Image<'f>, ElfError> {
-        let (identity, header) = header(file)?;
+    pub fn open(file: &'f dyn Contents, windows: &'f mut Windows) -> Result<Image<'f>, ElfError> {
         let length = file.length()?;
-        let segments = segments(file, &identity, &header, length)?;
+        windows.tables.fill(file, 0, WINDOW, length)?;
+        let start = windows.tables.from(0);
+        let (identity, header) = header_of(start)?;
+        let segments = segments(file, start, &identity, &header, length)?;
         for segment in segments.iter().filter(|segment| segment.kind == LOAD) {
             inside(segment.offset, segment.size, length, "a loaded segment")?;
         }
-        Ok(Image {
-            identity,
-            segments,
-            file,
-            length,
-            tables: Window::default(),
-            strings: Window::default(),
-            string_bytes: 0,
-        })
+        Ok(Image { identity, segments, file, length, windows, string_bytes: 0 })
     }
 
     pub fn segment(&self, kind: u32) -> Option<Segment> {
@@ -114,10 +126,11 @@ impl<'f> Image<'f> {
         what: &'static str,
     ) -> Result<Bytes<'_>, ElfError> {
         inside(offset, size as u64, self.length, what)?;
-        if self.tables.from(offset).len() < size {
-            self.tables.fill(self.file, offset, WINDOW)?;
+        let tables = &mut self.windows.tables;
+        if tables.from(offset).len() < size {
+            tables.fill(self.file, offset, WINDOW, self.length)?;
         }
-        let held = self.tables.from(offset);
+        let held = tables.from(offset);
         let bytes = held.get(..size).ok_or(ElfError::Truncated {
             what,
             end: offset.saturating_add(size as u64),
@@ -153,16 +166,16 @@ impl<'f> Image<'f> {
         let mut found = self.string_length(offset, room);
         for size in [WINDOW, LONGEST_STRING] {
             if found.is_none() {
-                self.strings.fill(self.file, offset, size)?;
+                self.windows.strings.fill(self.file, offset, size, self.length)?;
                 found = self.string_length(offset, room);
             }
         }
         match found {
             Some(length) => {
                 self.count(length)?;
-                Ok(&self.strings.from(offset)[..length])
+                Ok(&self.windows.strings.from(offset)[..length])
             }
-            None if room == LONGEST_STRING && self.strings.from(offset).len() >= room => {
+            None if room == LONGEST_STRING && self.windows.strings.from(offset).len() >= room => {
                 Err(ElfError::TooLarge { what, limit: LONGEST_STRING as u64 })
             }
             None => Err(ElfError::Truncated { what, end: end.max(offset), length: self.length }),
@@ -170,7 +183,7 @@ impl<'f> Image<'f> {
     }
 
     fn string_length(&self, offset: u64, room: usize) -> Option<usize> {
-        let held = self.strings.from(offset);
+        let held = self.windows.strings.from(offset);
         held[..held.len().min(room)].iter().position(|&byte| byte == 0)
     }
 
@@ -221,8 +234,10 @@ struct Layout {
 const LAYOUT_32: Layout = Layout { entry: 32, offset: 4, address: 8, size: 16, alignment: 28 };
 const LAYOUT_64: Layout = Layout { entry: 56, offset: 8, address: 16, size: 32, alignment: 48 };
 
+/// `beginning`: what is held of the file's start.
 fn segments(
     file: &dyn Contents,
+    beginning: &[u8],
     identity: &Identity,
     header: &[u8; HEADER],
     length: u64,
@@ -250,10 +265,17 @@ fn segments(
         return Err(ElfError::Invalid { what, value: count.into() });
     }
     inside(start, size as u64, length, "the table of program headers")?;
-    let mut bytes = vec![0; size];
-    let got = read_up_to(file, &mut bytes, start)?;
-    bytes.truncate(got);
-    let table = Bytes { bytes: &bytes, endian };
+    let mut bytes = Vec::new();
+    let held = usize::try_from(start).ok().and_then(|start| beginning.get(start..)?.get(..size));
+    let held = match held {
+        Some(held) => held,
+        None => {
+            bytes.resize(size, 0);
+            let got = read_up_to(file, &mut bytes, start)?;
+            bytes.get(..got).unwrap_or_default()
+        }
+    };
+    let table = Bytes { bytes: held, endian };
     let at = |index: usize| {
         let base = index * layout.entry;
         Some(Segment {

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 
-use super::image::{Image, LOAD, Segment};
+use super::image::{Image, LOAD, Segment, Windows};
 use super::property::{self, Property};
 use super::versions::{self, RequiredVersion, Strings};
 use super::{ElfError, Identity, Kind};
@@ -94,7 +94,8 @@ impl Object {
 
 /// Reads the headers and the dynamic section of a file.
 pub fn read(file: &dyn Contents) -> Result<Object, ElfError> {
-    let mut image = Image::open(file)?;
+    let mut windows = Windows::default();
+    let mut image = Image::open(file, &mut windows)?;
     let mut object = Object {
         identity: image.identity,
         interpreter: None,
@@ -316,7 +317,8 @@ mod tests {
         let folder = Folder::new("cut");
         sample(&folder);
         let file = open(&folder, "libtop.so");
-        let image = Image::open(&file).unwrap();
+        let mut windows = Windows::default();
+        let image = Image::open(&file, &mut windows).unwrap();
         let loaded = |segment: &&Segment| segment.kind == 1;
         let end = image.segments.iter().filter(loaded).map(|one| one.offset + one.size).max();
         let end = end.unwrap();

@@ -1,7 +1,7 @@
 //! The note `.note.gnu.property`, in which linkers say what the code of a file asks of the
 //! processor (x86-64 psABI, "Program Property"; AArch64 ELF ABI, "Program Property").
 
-use super::image::Image;
+use super::image::{Image, Windows};
 use super::{ElfError, Machine};
 use crate::platform::Contents;
 
@@ -37,7 +37,8 @@ pub(super) fn read(image: &mut Image<'_>) -> Property {
 /// The x86-64 level 1 to 4 that a file asks for; `None` where it asks for none, or is for another
 /// processor.
 pub fn x86_64_level(file: &dyn Contents) -> Result<Option<u8>, ElfError> {
-    let mut image = Image::open(file)?;
+    let mut windows = Windows::default();
+    let mut image = Image::open(file, &mut windows)?;
     let level = read(&mut image).x86_level;
     Ok((image.identity.machine == X86_64 && level > 0).then_some(level))
 }

@@ -2,7 +2,7 @@
 //! or DT_HASH (gABI, chapter 5), and only where there is neither, symbol by symbol.
 
 use super::ElfError;
-use super::image::Image;
+use super::image::{Image, Windows};
 use super::object::{PT_DYNAMIC, Tags, tags};
 use super::versions::Strings;
 use crate::platform::Contents;
@@ -15,7 +15,8 @@ const MOST_SYMBOLS: u64 = 16 * 1024;
 /// Which of `names` the file defines as dynamic symbols, in their order. A file without a dynamic
 /// section or symbol table exports nothing.
 pub fn exports(file: &dyn Contents, names: &[&str]) -> Result<Vec<bool>, ElfError> {
-    let mut image = Image::open(file)?;
+    let mut windows = Windows::default();
+    let mut image = Image::open(file, &mut windows)?;
     let nothing = vec![false; names.len()];
     let Some(segment) = image.segment(PT_DYNAMIC) else { return Ok(nothing) };
     let tags = tags(&mut image, segment)?;
@@ -182,7 +183,8 @@ mod tests {
         let folder = Folder::new("walk");
         folder.library("liba.so", SOURCE, &["-Wl,--hash-style=sysv"]);
         let file = File::open(folder.path("liba.so")).unwrap();
-        let mut image = Image::open(&file).unwrap();
+        let mut windows = Windows::default();
+        let mut image = Image::open(&file, &mut windows).unwrap();
         let segment = image.segment(PT_DYNAMIC).unwrap();
         let mut tags = tags(&mut image, segment).unwrap();
         tags.hash = None;

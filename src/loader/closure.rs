@@ -219,10 +219,8 @@ fn unresolved(out: &mut fmt::Formatter<'_>, resolution: &Resolution) -> fmt::Res
 /// What would be loaded, in the order of loading, and what is wrong with it.
 #[derive(Debug)]
 pub struct Closure {
-    /// The files; the one that was asked for is at [`Closure::start`].
+    /// The files; the one that was asked for comes first.
     pub nodes: Vec<Node>,
-    /// Index of the file that was asked for; those before it were loaded already.
-    pub start: usize,
     /// In the order in which they were met.
     pub problems: Vec<Problem>,
     /// Whose rules were followed.
@@ -248,12 +246,29 @@ impl Closure {
     }
 }
 
+/// A program that runs, into which more is loaded by dlopen.
+#[derive(Debug)]
+pub struct Program {
+    closure: Closure,
+    requesters: Vec<Requester>,
+    files: HashMap<PathBuf, usize>,
+}
+
 impl Loader<'_> {
     /// Follows everything that `file` needs; a path inside the root, or a soname that is searched
-    /// for first. With `program`, as dlopen does in that running program: what it has loaded is
-    /// not searched for again, and its DT_RPATH counts.
-    pub fn closure(&self, file: impl AsRef<OsStr>, program: Option<&Closure>) -> Closure {
-        let file = file.as_ref();
+    /// for first. With `program`, as dlopen does in it: what it has loaded is not searched for
+    /// again, and its DT_RPATH counts. The closure has only what is loaded beside that.
+    pub fn closure(&self, file: impl AsRef<OsStr>, program: Option<&Program>) -> Closure {
+        self.walk(file.as_ref(), program).closure
+    }
+
+    /// The program `file` with everything that it needs.
+    pub fn program(&self, file: impl AsRef<OsStr>) -> Program {
+        let Walk { closure, requesters, files, .. } = self.walk(file.as_ref(), None);
+        Program { closure, requesters, files }
+    }
+
+    fn walk<'l>(&'l self, file: &OsStr, program: Option<&'l Program>) -> Walk<'l, 'l> {
         let mut walk = Walk::new(self, program);
         let found = if file.as_bytes().starts_with(b"/") {
             Some((PathBuf::from(file), How::Path))
@@ -263,13 +278,17 @@ impl Loader<'_> {
         if let Some((path, how)) = found {
             walk.start(path, how);
         }
-        walk.closure
+        walk
     }
 }
 
 /// A closure under construction.
 struct Walk<'l, 'a> {
     loader: &'l Loader<'a>,
+    /// Where this is loaded; a program that could not be read is none.
+    program: Option<&'l Program>,
+    /// Further names of what the program has loaded.
+    aliases: HashMap<OsString, usize>,
     /// The loader that the program itself asks for, where it is another one.
     own: Option<Loader<'a>>,
     closure: Closure,
@@ -284,31 +303,33 @@ struct Walk<'l, 'a> {
 }
 
 impl<'l, 'a> Walk<'l, 'a> {
-    fn new(loader: &'l Loader<'a>, program: Option<&Closure>) -> Walk<'l, 'a> {
-        let nodes = program.map(|program| program.nodes.clone()).unwrap_or_default();
-        let requesters = nodes.iter().map(|node| Requester::of(&node.path, &node.object)).collect();
-        let files = nodes
-            .iter()
-            .enumerate()
-            .filter_map(|(index, node)| Some((loader.locate(&node.path).ok()?, index)))
-            .collect();
+    fn new(loader: &'l Loader<'a>, program: Option<&'l Program>) -> Walk<'l, 'a> {
+        let program = program.filter(|program| !program.closure.nodes.is_empty());
         let closure = Closure {
-            start: nodes.len(),
-            nodes,
+            nodes: Vec::new(),
             problems: Vec::new(),
-            libc: program.map_or(loader.libc, |program| program.libc),
-            names: program.map(|program| program.names.clone()).unwrap_or_default(),
+            libc: program.map_or(loader.libc, |program| program.closure.libc),
+            names: HashMap::new(),
         };
         Walk {
             loader,
+            program,
+            aliases: HashMap::new(),
             own: None,
             closure,
-            requesters,
-            files,
+            requesters: Vec::new(),
+            files: HashMap::new(),
             failed: HashSet::new(),
             preloaded: Vec::new(),
             bytes: 0,
         }
+    }
+
+    /// The file that is loaded under `name`, here or by the program before.
+    fn named(&self, name: &OsStr) -> Option<&Node> {
+        let Some(program) = self.program else { return self.closure.named(name) };
+        let alias = || self.aliases.get(name).and_then(|&at| program.closure.nodes.get(at));
+        program.closure.named(name).or_else(|| self.closure.named(name)).or_else(alias)
     }
 
     fn loader(&self) -> &Loader<'a> {
@@ -347,16 +368,15 @@ impl<'l, 'a> Walk<'l, 'a> {
             _ => path,
         };
         if let Some(interpreter) = interpreter
-            && self.closure.start == 0
+            && self.program.is_none()
         {
             self.choose_loader(&path, interpreter);
         }
-        let first = self.closure.nodes.len();
         self.add(path, how, None, object);
-        if first == 0 {
+        if self.program.is_none() {
             self.preload();
         }
-        let mut next = first;
+        let mut next = 0;
         while next < self.closure.nodes.len() {
             if !self.needs_of(next) {
                 break;
@@ -364,15 +384,15 @@ impl<'l, 'a> Walk<'l, 'a> {
             next += 1;
         }
         if self.closure.libc == Libc::Glibc {
-            self.check_versions(first);
+            self.check_versions();
         }
-        self.check_machine(first);
+        self.check_machine();
     }
 
     /// Loads what LD_PRELOAD and its file name, as if the program needed it first.
     fn preload(&mut self) {
         for name in self.loader().preloads().to_vec() {
-            if self.closure.names.contains_key(&name) {
+            if self.named(&name).is_some() {
                 continue;
             }
             // In musl nobody asks for it, and the program's search path does not count.
@@ -394,10 +414,10 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     /// Compares what the files ask of processor and kernel. Both loaders map a file only where
     /// its layout allows; only glibc compares levels, under musl the code dies by SIGILL.
-    fn check_machine(&mut self, first: usize) {
+    fn check_machine(&mut self) {
         let conditions = self.loader.conditions();
         let mut problems = Vec::new();
-        for node in &self.closure.nodes[first..] {
+        for node in &self.closure.nodes {
             let needed = node.object.property.x86_level;
             if let Some(level) = conditions.processor.x86_level.filter(|&level| level < needed) {
                 problems.push(Problem::Level { path: node.path.clone(), needed, level });
@@ -444,7 +464,7 @@ impl<'l, 'a> Walk<'l, 'a> {
     fn add(&mut self, path: PathBuf, how: How, needed_by: Option<usize>, object: Rc<Object>) {
         let index = self.closure.nodes.len();
         // Neither loader knows the file it was started with again: a link to it is a second one.
-        if index != 0
+        if (index != 0 || self.program.is_some())
             && let Ok(host) = self.loader.locate(&path)
         {
             self.files.insert(host, index);
@@ -452,8 +472,9 @@ impl<'l, 'a> Walk<'l, 'a> {
         // musl matches by the name that was searched for only.
         if self.closure.libc == Libc::Glibc
             && let Some(soname) = &object.soname
+            && self.named(soname).is_none()
         {
-            self.closure.names.entry(soname.clone()).or_insert(index);
+            self.closure.names.insert(soname.clone(), index);
         }
         self.bytes = self.bytes.saturating_add(object.weight());
         self.requesters.push(Requester::of(&path, &object));
@@ -464,7 +485,7 @@ impl<'l, 'a> Walk<'l, 'a> {
     fn needs_of(&mut self, index: usize) -> bool {
         let object = Rc::clone(&self.closure.nodes[index].object);
         for name in &object.needed {
-            if self.closure.names.contains_key(name) {
+            if self.named(name).is_some() {
                 continue;
             }
             // Only a search path of its own could lead this requester where others found nothing.
@@ -501,10 +522,15 @@ impl<'l, 'a> Walk<'l, 'a> {
 
     /// Loads the file that was found for what one node needs.
     fn take(&mut self, index: usize, name: &OsStr, path: PathBuf, how: How) {
-        let known = self.loader.locate(&path).ok().and_then(|host| self.files.get(&host));
-        if let Some(&known) = known {
-            self.closure.names.insert(name.to_owned(), known);
-            return;
+        if let Ok(host) = self.loader.locate(&path) {
+            if let Some(&known) = self.files.get(&host) {
+                self.closure.names.insert(name.to_owned(), known);
+                return;
+            }
+            if let Some(&known) = self.program.and_then(|program| program.files.get(&host)) {
+                self.aliases.insert(name.to_owned(), known);
+                return;
+            }
         }
         match self.read(&path) {
             Ok(object) => {
@@ -522,30 +548,29 @@ impl<'l, 'a> Walk<'l, 'a> {
     fn chain(&self, index: usize) -> Vec<&Requester> {
         let mut chain = Vec::new();
         let mut next = Some(index);
-        let mut last = index;
         while let Some(index) = next {
             chain.push(&self.requesters[index]);
-            last = index;
             if self.closure.libc == Libc::Musl && self.preloaded.contains(&index) {
                 return chain;
             }
             next = self.closure.nodes[index].needed_by;
         }
         // What dlopen loads has no requester above it; the program's DT_RPATH counts still.
-        if last != 0
-            && let Some(program) = self.requesters.first()
-        {
-            chain.push(program);
-        }
+        chain.extend(self.program.and_then(|program| program.requesters.first()));
         chain
     }
 
-    fn check_versions(&mut self, first: usize) {
+    fn check_versions(&mut self) {
         let mut problems = Vec::new();
-        for node in &self.closure.nodes[first..] {
+        for node in &self.closure.nodes {
             let mut last_without = None;
+            // Versions of one file stand together.
+            let mut last: (&str, Option<&Node>) = ("", None);
             for required in &node.object.required_versions {
-                let Some(found) = self.closure.named(&required.file) else { continue };
+                if last.0 != required.file {
+                    last = (&required.file, self.named(OsStr::new(&required.file)));
+                }
+                let Some(found) = last.1 else { continue };
                 let defined = &found.object.defined_versions;
                 if defined.is_empty() {
                     if last_without != Some(&found.path) {
@@ -668,9 +693,10 @@ mod tests {
         let alone = closure(&root, "/x.libs/liby.so");
         assert_eq!(texts(&alone), ["/x.libs/liby.so needs libz-abc.so, which is not found"]);
         let loader = Loader::new(&root, arch(), Conditions::default());
-        let inside = loader.closure("/x.libs/liby.so", Some(&found));
+        let inside = loader.closure("/x.libs/liby.so", Some(&loader.program("/x/ext.so")));
         assert!(inside.problems.is_empty());
-        assert_eq!(inside.nodes[inside.start].path, Path::new("/x.libs/liby.so"));
+        let paths: Vec<&Path> = inside.nodes.iter().map(|node| node.path.as_path()).collect();
+        assert_eq!(paths, [Path::new("/x.libs/liby.so")]);
     }
 
     #[test]

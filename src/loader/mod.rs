@@ -19,7 +19,7 @@ mod versions;
 
 pub use crate::platform::userland::Family as Libc;
 pub use cache::{Cache, CacheError, Entry, Hwcap};
-pub use closure::{Closure, Node, Problem};
+pub use closure::{Closure, Node, Problem, Program};
 pub use conditions::{Conditions, Processor};
 pub use conf::directories as conf_directories;
 pub use preload::FILE as PRELOAD_FILE;

@@ -48,10 +48,9 @@ pub struct Loader<'a> {
     objects: RefCell<Memory>,
     /// Of each folder that was searched, the sub-directories that are there.
     better: RefCell<HashMap<PathBuf, Rc<[PathBuf]>>>,
-    /// Folders and files with their links followed, and names that were found without a search
-    /// path of the requester's: the same few are asked for again by every file.
-    folders: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
-    files: RefCell<HashMap<PathBuf, PathBuf>>,
+    /// Files with their links followed, and names that were found without a search path of the
+    /// requester's: the same few are asked for again by every file.
+    files: RefCell<HashMap<OsString, PathBuf>>,
     plain: RefCell<HashMap<OsString, Resolution>>,
 }
 
@@ -241,7 +240,6 @@ impl<'a> Loader<'a> {
             notes,
             objects: RefCell::default(),
             better: RefCell::default(),
-            folders: RefCell::default(),
             files: RefCell::default(),
             plain: RefCell::default(),
         }
@@ -365,31 +363,15 @@ impl<'a> Loader<'a> {
         self.root
     }
 
-    /// The path on this machine, as [`Root::locate`] has it; each file and each folder is resolved
-    /// once, since every file needs the same few.
+    /// The path on this machine, as [`Root::locate`] has it, found once: every file needs the same
+    /// few.
     pub(super) fn locate(&self, path: &Path) -> io::Result<PathBuf> {
-        if let Some(known) = self.files.borrow().get(path) {
+        if let Some(known) = self.files.borrow().get(path.as_os_str()) {
             return Ok(known.clone());
         }
-        let host = self.locate_first(path)?;
-        self.files.borrow_mut().insert(path.to_owned(), host.clone());
+        let host = self.root.locate(path)?;
+        self.files.borrow_mut().insert(path.as_os_str().to_owned(), host.clone());
         Ok(host)
-    }
-
-    fn locate_first(&self, path: &Path) -> io::Result<PathBuf> {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return self.root.locate(path);
-        };
-        let known = self.folders.borrow().get(folder).cloned();
-        let folder = known.unwrap_or_else(|| {
-            let host = self.root.locate(folder).ok();
-            self.folders.borrow_mut().insert(folder.to_owned(), host.clone());
-            host
-        });
-        let Some(file) = folder.map(|folder| folder.join(name)) else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        if self.root.meta_at(&file)?.is_symlink() { self.root.locate(path) } else { Ok(file) }
     }
 
     /// Reads the object at a path inside the root, or remembers it.

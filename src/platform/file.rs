@@ -1,13 +1,15 @@
 //! A file of a root filesystem, wherever its bytes are: a file of its own on this machine, or a
 //! stretch of an image's archive. `root` opens them; `elf/` and `python/` read them.
 
+use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 
 /// Bytes that are set aside for a file because of its size alone.
 const MOST_TRUSTED: u64 = 1 << 20;
@@ -100,6 +102,8 @@ impl From<Metadata> for Meta {
 pub enum Place {
     /// In a file of their own, by its path on this machine.
     Path(PathBuf),
+    /// The same by its path from an open folder.
+    Below(Arc<OwnedFd>, Box<Path>),
     /// In a part of an archive.
     Part(Part),
 }
@@ -119,7 +123,8 @@ impl Place {
     /// Opens it.
     pub fn open(&self) -> io::Result<Regular> {
         match self {
-            Place::Path(path) => open(path),
+            Place::Path(path) => open_at(CWD, path),
+            Place::Below(folder, path) => open_at(folder, path),
             Place::Part(part) => Ok(Regular::Part(part.clone())),
         }
     }
@@ -136,9 +141,13 @@ pub enum Regular {
 
 /// Opens a regular file by its path on this machine, without blocking at anything else.
 pub fn open(path: &Path) -> io::Result<Regular> {
+    open_at(CWD, path)
+}
+
+fn open_at(folder: impl AsFd, path: &Path) -> io::Result<Regular> {
     // Not std's: musl's open(3) calls fcntl(2) behind each open(2), and thousands are opened.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = File::from(rustix::fs::openat(folder, path, flags, Mode::empty())?);
     let meta = Meta::from(file.metadata()?);
     match meta.kind {
         Kind::File => Ok(Regular::Own(file, meta)),
@@ -171,6 +180,13 @@ impl Regular {
 
     /// All of its bytes; more than `limit` are an error.
     pub fn read_all(&self, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_into(&mut bytes, limit)?;
+        Ok(bytes)
+    }
+
+    /// The same in place of what `bytes` holds.
+    pub fn read_into(&self, bytes: &mut Vec<u8>, limit: u64) -> io::Result<()> {
         let too_large = || io::Error::other(format!("is larger than {limit} bytes"));
         // What an archive says of a part is not what its file holds.
         if matches!(self, Regular::Own(_, meta) if meta.size > limit) {
@@ -180,17 +196,28 @@ impl Regular {
         // trusted with more than this.
         let size = self.meta().size;
         let room = size.min(limit).min(MOST_TRUSTED);
-        let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default() + 1);
+        bytes.clear();
+        bytes.reserve_exact(usize::try_from(room).unwrap_or_default() + 1);
         // Nor is it asked what comes behind the end; files of /proc say that they are empty.
         let most = if size > 0 && size == room { size } else { limit + 1 };
         match self {
-            Regular::Own(file, _) => file.take(most).read_to_end(&mut bytes)?,
-            Regular::Part(_) => self.reader().take(most).read_to_end(&mut bytes)?,
+            Regular::Own(file, _) => file.take(most).read_to_end(bytes)?,
+            Regular::Part(_) => self.reader().take(most).read_to_end(bytes)?,
         };
         if bytes.len() as u64 > limit {
             return Err(too_large());
         }
-        Ok(bytes)
+        Ok(())
+    }
+}
+
+/// Bytes as text: in place where they are UTF-8, as nearly always; else with replacement
+/// characters.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    // from_utf8_lossy looks at each character by itself, this at a word at a time.
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 

@@ -87,7 +87,7 @@ fn glibc_version(root: &Root, arch: Arch) -> Option<String> {
 /// The version in glibc's banner. It stands among the constants, behind the code, so that the
 /// file is read from its end: a fifth of its 2 MB instead of all.
 fn glibc_banner(root: &Root, path: &Path) -> Option<String> {
-    const BLOCK: u64 = 128 << 10;
+    const BLOCK: u64 = 32 << 10;
     /// More than the banner's own words and number.
     const OVERLAP: u64 = 64;
     let file = root.open(path).ok()?;

@@ -10,6 +10,7 @@
 //! [`Root::meta_at`] says what is there.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -22,6 +23,10 @@ use super::tree::Tree;
 const MOST_LINKS: usize = 40;
 /// Paths that a trail holds at most.
 const LONGEST_TRAIL: usize = 100_000;
+/// As the kernel takes it (PATH_MAX).
+const LONGEST_PATH: usize = 4096;
+/// Folders that are remembered at most.
+const MOST_FOLDERS: usize = 10_000;
 
 /// A folder, or an image, taken as `/`.
 #[derive(Clone, Debug)]
@@ -32,6 +37,8 @@ pub struct Root {
     tree: Option<Rc<Tree>>,
     /// What was looked at, where somebody wants to know.
     trail: Option<Rc<RefCell<Vec<PathBuf>>>>,
+    /// Folders that were located: thousands of files are in a few.
+    folders: Rc<RefCell<HashMap<OsString, PathBuf>>>,
 }
 
 impl Root {
@@ -42,6 +49,7 @@ impl Root {
             #[cfg(feature = "mak")]
             tree: None,
             trail: None,
+            folders: Rc::default(),
         }
     }
 
@@ -87,6 +95,46 @@ impl Root {
     /// Where `path` inside the root leads, with every link followed. Fails where the last part
     /// does not exist.
     pub fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return self.follow(path);
+        };
+        let there = self.folder(folder)?.join(name);
+        if self.meta_at(&there)?.is_symlink() { self.follow(path) } else { Ok(there) }
+    }
+
+    /// Where a folder is: from the nearest one above it that is known, and each found once.
+    fn folder(&self, path: &Path) -> io::Result<PathBuf> {
+        let (mut there, mut unknown) = (self.base.clone(), Vec::new());
+        if path.as_os_str().len() > LONGEST_PATH {
+            return self.follow(path);
+        }
+        for folder in path.ancestors() {
+            if let Some(known) = self.folders.borrow().get(folder.as_os_str()) {
+                there.clone_from(known);
+                break;
+            }
+            match folder.file_name() {
+                Some(name) => unknown.push((folder, name)),
+                // The root, whose own place is known, or `..`, which hangs on links.
+                None if folder.parent().is_none() => {}
+                None => return self.follow(path),
+            }
+        }
+        for (folder, name) in unknown.into_iter().rev() {
+            there.push(name);
+            if !self.meta_at(&there)?.is_dir() {
+                there = self.follow(folder)?;
+            }
+            let mut folders = self.folders.borrow_mut();
+            if folders.len() < MOST_FOLDERS {
+                folders.insert(folder.as_os_str().to_owned(), there.clone());
+            }
+        }
+        Ok(there)
+    }
+
+    /// Follows every part of a path.
+    fn follow(&self, path: &Path) -> io::Result<PathBuf> {
         if self.is_host() {
             return Path::new("/").join(path).canonicalize();
         }
@@ -217,16 +265,20 @@ impl Root {
 
     /// The names in a folder, sorted; an empty list where there is no such folder.
     pub fn names(&self, path: &Path) -> Vec<OsString> {
-        let Ok(there) = self.reach(path) else { return Vec::new() };
+        self.list(path).unwrap_or_default()
+    }
+
+    /// The names in a folder, sorted.
+    pub fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        let there = self.reach(path)?;
         let mut names: Vec<OsString> = match self.tree() {
             Some(tree) => tree.names(&there).unwrap_or_default(),
-            None => match std::fs::read_dir(there) {
-                Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect(),
-                Err(_) => Vec::new(),
-            },
+            None => std::fs::read_dir(there)?
+                .filter_map(|entry| Some(entry.ok()?.file_name()))
+                .collect(),
         };
         names.sort();
-        names
+        Ok(names)
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -201,7 +202,7 @@ impl Installed {
         distribution: &Distribution,
         name: &str,
         limit: u64,
-    ) -> std::io::Result<Vec<u8>> {
+    ) -> io::Result<Vec<u8>> {
         self.root.read(&distribution.location.join(name), limit)
     }
 
@@ -237,15 +238,15 @@ impl Installed {
             false => entry.location(),
         };
         let broken = |problem: String| Broken { location: location.clone(), problem };
-        let file = if !self.root.is_dir(&location) {
-            location.clone()
-        } else if entry.name.ends_with(".dist-info") {
-            location.join("METADATA")
-        } else {
-            location.join("PKG-INFO")
-        };
-        let metadata = Metadata::read(&self.root, &file)
-            .map_err(|error| broken(format!("{}: {error}", file.display())))?;
+        let is_dist_info = entry.name.ends_with(".dist-info");
+        let mut file = location.join(if is_dist_info { "METADATA" } else { "PKG-INFO" });
+        let mut read = Metadata::read(&self.root, &file);
+        // What distutils writes is a file itself.
+        if matches!(&read, Err(error) if error.kind() == io::ErrorKind::NotADirectory) {
+            file.clone_from(&location);
+            read = Metadata::read(&self.root, &file);
+        }
+        let metadata = read.map_err(|error| broken(format!("{}: {error}", file.display())))?;
         let Some(name) = metadata.name else {
             return Err(broken(format!("{} has no Name", file.display())));
         };

@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::marker::Environment;
@@ -37,8 +37,8 @@ pub struct Search<'a> {
     pub virtual_env: Option<&'a Path>,
     /// PYTHONPATH.
     pub python_path: Option<&'a OsStr>,
-    /// The workload's home folder, for the user site; none with PYTHONNOUSERSITE.
-    pub home: Option<&'a Path>,
+    /// The folder that the workload's user site is below; none where that does not count.
+    pub user_base: Option<&'a Path>,
     /// PYTHON_VERSION, which the official images set; the last resort for the patch level.
     pub version_hint: Option<&'a str>,
 }
@@ -164,6 +164,13 @@ pub enum PythonError {
         /// Where.
         path: String,
     },
+    /// There is a program of that name which may not be read.
+    Forbidden {
+        /// The first of them.
+        path: PathBuf,
+        /// As the kernel says it.
+        problem: String,
+    },
     /// There are only scripts of that name.
     OnlyScripts {
         /// The first of them.
@@ -195,6 +202,9 @@ impl PythonError {
     pub fn remedy(&self) -> &'static str {
         match self {
             PythonError::NotFound { .. } => "install Python in the image, or name it with --python",
+            PythonError::Forbidden { .. } => {
+                "let everybody read and execute it and its folders (chmod a+rx), or verify as another user"
+            }
             PythonError::OnlyScripts { .. } => {
                 "put the real interpreter first on PATH (for pyenv: $PYENV_ROOT/versions/X.Y.Z/bin), or name it with --python"
             }
@@ -212,6 +222,9 @@ impl fmt::Display for PythonError {
         match self {
             PythonError::NotFound { wanted, path } => {
                 write!(out, "cannot find Python: no program {wanted} in {path}")
+            }
+            PythonError::Forbidden { path, problem } => {
+                write!(out, "cannot read the interpreter {}: {problem}", path.display())
             }
             PythonError::OnlyScripts { path } => {
                 write!(
@@ -275,7 +288,7 @@ pub fn find(root: &Root, search: &Search<'_>) -> Result<Interpreter, PythonError
         environment: environment
             .as_ref()
             .map(|(folder, config)| (folder.as_path(), config.system_site_packages)),
-        home: search.home,
+        user_base: search.user_base,
         python_path: search.python_path,
     };
     Ok(Interpreter {
@@ -304,14 +317,18 @@ struct Program {
 
 fn find_program(root: &Root, search: &Search<'_>) -> Result<Program, PythonError> {
     let candidates = candidates(root, search);
-    let mut scripts = Vec::new();
+    let (mut scripts, mut forbidden) = (Vec::new(), None);
     for path in candidates {
         match look_at(root, &path) {
             Kind::Absent => {}
+            Kind::Forbidden(problem) => forbidden = forbidden.or(Some((path, problem))),
             Kind::Script => scripts.push(path),
             Kind::Other => return Err(PythonError::NotAProgram { path }),
             Kind::Elf(header) => return Ok(Program { path, scripts, header }),
         }
+    }
+    if let Some((path, problem)) = forbidden {
+        return Err(PythonError::Forbidden { path, problem });
     }
     if let Some(path) = scripts.into_iter().next() {
         return Err(PythonError::OnlyScripts { path });
@@ -352,13 +369,20 @@ fn candidates(root: &Root, search: &Search<'_>) -> Vec<PathBuf> {
 
 enum Kind {
     Absent,
+    Forbidden(String),
     Script,
     Other,
     Elf([u8; 20]),
 }
 
 fn look_at(root: &Root, path: &Path) -> Kind {
-    let Ok(file) = root.open(path) else { return Kind::Absent };
+    let file = match root.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Kind::Forbidden(error.to_string());
+        }
+        Err(_) => return Kind::Absent,
+    };
     // execvp passes over what has no x bit, and so does this.
     if file.meta().mode & 0o111 == 0 {
         return Kind::Absent;
@@ -754,7 +778,7 @@ mod tests {
             python_path: Some(OsStr::new(
                 "/opt/more:relative:/nowhere:/opt/code.zip:/opt/../opt/more",
             )),
-            home: Some(Path::new("/root")),
+            user_base: Some(Path::new("/root/.local")),
             ..on_path("/usr/bin")
         };
         let python = find(&tree.root(), &search).unwrap();

@@ -76,8 +76,9 @@ pub enum Variable {
     Extra,
 }
 
-/// A longer name comes before its own beginning. Names with dots are PEP 345's.
-const VARIABLES: [(&str, Variable); 17] = [
+/// Names with dots are PEP 345's.
+const VARIABLES: [(&str, Variable); 18] = [
+    ("extra", Variable::Extra),
     ("python_version", Variable::PythonVersion),
     ("python_full_version", Variable::PythonFullVersion),
     ("os_name", Variable::OsName),
@@ -99,14 +100,14 @@ const VARIABLES: [(&str, Variable); 17] = [
 
 impl Variable {
     fn take(scan: &mut Scan<'_>) -> Option<Variable> {
-        if scan.take_word("extra") {
-            return Some(Variable::Extra);
-        }
-        VARIABLES.iter().find(|(text, _)| scan.take_word(text)).map(|&(_, variable)| variable)
+        let word = scan.word();
+        let known = VARIABLES.iter().find(|(text, _)| *text == word)?;
+        scan.take(word);
+        Some(known.1)
     }
 
     fn text(self) -> &'static str {
-        VARIABLES.iter().find(|&&(_, variable)| variable == self).map_or("extra", |(text, _)| text)
+        VARIABLES.iter().find(|&&(_, variable)| variable == self).map_or("", |(text, _)| text)
     }
 
     fn is_version(self) -> bool {
@@ -279,13 +280,12 @@ fn operand(scan: &mut Scan<'_>) -> Result<Operand, SyntaxError> {
     if let Some(variable) = Variable::take(scan) {
         return Ok(Operand::Variable(variable));
     }
-    for quote in ["\"", "'"] {
-        if !scan.rest().starts_with(quote) {
+    for (quote, end) in [("\"", '"'), ("'", '\'')] {
+        let open = scan.place();
+        if !scan.take(quote) {
             continue;
         }
-        let open = scan.place();
-        scan.take(quote);
-        let text = scan.take_while(|letter| !quote.contains(letter));
+        let text = scan.take_while(|letter| letter != end);
         if text.contains('\\') {
             return Err(scan.error_at(open, "quoted text has no backslash"));
         }

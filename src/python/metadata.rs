@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::platform::Root;
+use crate::platform::{Root, file};
 
 /// The longest header taken; the largest seen in practice is 60 KiB.
 pub const LONGEST_HEADER: usize = 1 << 20;
@@ -32,7 +32,7 @@ impl Metadata {
     /// replacement characters.
     pub fn parse(bytes: &[u8]) -> Metadata {
         let mut metadata = Metadata::default();
-        let text = String::from_utf8_lossy(header(bytes));
+        let text = file::text(header(bytes));
         let mut field: Option<(&str, String)> = None;
         for line in text.lines() {
             if line.starts_with([' ', '\t']) {

@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use super::distribution::Distribution;
+use crate::platform::file::{self, Place};
 use crate::platform::{Meta, Root};
 
 /// The largest seen, of a distribution with 12,000 files, has 1.4 MB.
@@ -68,7 +71,10 @@ fn row<'a>(rest: &mut &'a str) -> [Cow<'a, str>; 3] {
     if let Some(field) = fields.get_mut(at_field) {
         *field = text.get(start..end).unwrap_or_default();
     }
-    if let Some(field) = fields.get_mut(at_field.min(2)) {
+    // At the end of a line only, and nearly never.
+    if let Some(field) = fields.get_mut(at_field.min(2))
+        && field.as_bytes().last() == Some(&b'\r')
+    {
         *field = field.trim_end_matches('\r');
     }
     *rest = text.get(end + 1..).unwrap_or_default();
@@ -107,13 +113,17 @@ fn quoted_row(rest: &mut &str) -> [String; 3] {
     fields
 }
 
-/// Reads the RECORD of a distribution, whose lines are [`entries`]. One without it, as
-/// distribution packages make, is an error of kind `NotFound`.
-pub fn read(root: &Root, distribution: &Distribution) -> io::Result<String> {
-    let bytes = root.read(&distribution.location.join("RECORD"), LARGEST_RECORD)?;
-    // Kept in place where it is UTF-8 text, as it should be.
-    Ok(String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+/// Reads the RECORD of a distribution, whose lines are [`entries`], into `room`, which serves for
+/// the next one too. One without it, as distribution packages make, is an error of kind
+/// `NotFound`.
+pub fn read<'r>(
+    root: &Root,
+    distribution: &Distribution,
+    room: &'r mut Vec<u8>,
+) -> io::Result<Cow<'r, str>> {
+    let record = root.open(&distribution.location.join("RECORD"))?;
+    record.read_into(room, LARGEST_RECORD)?;
+    Ok(file::text(room))
 }
 
 /// A file that is not as RECORD has it.
@@ -139,6 +149,13 @@ pub enum Difference {
         /// anew when an environment moves.
         is_outside: bool,
     },
+    /// The user that this process runs as may not read it, or not search (x) a folder above it.
+    Forbidden {
+        /// Inside the root.
+        path: PathBuf,
+        /// Whether it lies outside of the site folder.
+        is_outside: bool,
+    },
     /// Something other than a file.
     NotAFile {
         /// Inside the root.
@@ -157,7 +174,7 @@ pub struct Files<'a> {
     root: &'a Root,
     folder: &'a Path,
     /// The site folder itself, in this process's own root: the kernel begins there.
-    open: Option<OwnedFd>,
+    open: Option<Arc<OwnedFd>>,
     /// In another root, folders with their links followed: there are thousands of files in a few.
     folders: BTreeMap<PathBuf, Option<PathBuf>>,
 }
@@ -167,10 +184,23 @@ impl<'a> Files<'a> {
     pub fn of(root: &'a Root, folder: &'a Path) -> Files<'a> {
         let flags = FOLDER | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = match root.is_host() {
-            true => rustix::fs::open(folder, flags, Mode::empty()).ok(),
+            true => rustix::fs::open(folder, flags, Mode::empty()).ok().map(Arc::new),
             false => None,
         };
         Files { root, folder, open, folders: BTreeMap::new() }
+    }
+
+    /// Whether they are those of `folder`.
+    pub fn are_of(&self, folder: &Path) -> bool {
+        self.folder == folder
+    }
+
+    /// Where the bytes of a file of RECORD are.
+    pub fn place(&self, path: &str) -> io::Result<Place> {
+        let inside = || self.folder.join(path);
+        let Some(open) = &self.open else { return self.root.place(&inside()) };
+        self.root.note_with(inside);
+        Ok(Place::Below(Arc::clone(open), Path::new(path).into()))
     }
 
     /// Whether a file is gone or has another size. Compiled files (`.pyc`) come and go and do not
@@ -180,11 +210,16 @@ impl<'a> Files<'a> {
             return None;
         }
         let path = || self.folder.join(&*entry.path);
+        let is_outside = || entry.path.starts_with("../") || !path().starts_with(self.folder);
         self.root.note_with(path);
         let looked = match &self.open {
             Some(open) => {
-                let stat = rustix::fs::statat(open, &*entry.path, AtFlags::empty()).ok();
-                stat.map(|stat| {
+                let stat = rustix::fs::statat(&**open, &*entry.path, AtFlags::empty());
+                if !may_read(open, &entry.path, &stat) {
+                    let is_outside = is_outside();
+                    return Some(Difference::Forbidden { path: path(), is_outside });
+                }
+                stat.ok().map(|stat| {
                     let plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
                     (plain, u64::try_from(stat.st_size).unwrap_or_default())
                 })
@@ -193,8 +228,6 @@ impl<'a> Files<'a> {
                 look(self.root, &mut self.folders, &path()).map(|meta| (meta.is_file(), meta.size))
             }
         };
-        let path = || self.folder.join(&*entry.path);
-        let is_outside = || entry.path.starts_with("../") || !path().starts_with(self.folder);
         let (plain, found) = match looked {
             None => {
                 return Some(Difference::Missing { path: path(), is_outside: is_outside() });
@@ -208,6 +241,20 @@ impl<'a> Files<'a> {
         let resized =
             || Difference::Resized { path: path(), recorded, found, is_outside: is_outside() };
         (recorded != found).then(resized)
+    }
+}
+
+/// Whether rights are not what stands between this process and a file. Files that everybody may
+/// read are not asked about again.
+fn may_read(folder: &OwnedFd, path: &str, stat: &Result<Stat, Errno>) -> bool {
+    let by_all = Mode::RUSR | Mode::RGRP | Mode::ROTH;
+    match stat {
+        Ok(stat) if Mode::from_raw_mode(stat.st_mode).contains(by_all) => true,
+        Ok(_) => {
+            let asked = rustix::fs::accessat(folder, path, Access::READ_OK, AtFlags::empty());
+            asked != Err(Errno::ACCESS)
+        }
+        Err(error) => *error != Errno::ACCESS,
     }
 }
 
@@ -256,7 +303,7 @@ pub fn native_file(distribution: &Distribution, entry: &RecordEntry<'_>) -> Opti
 /// `libz.so.1`, `libz-1a2b.so.1.2.13`.
 fn numbered(path: &str) -> bool {
     // Asked of every file that is installed: most answers need one look.
-    path.ends_with(|last: char| last.is_ascii_digit())
+    path.as_bytes().last().is_some_and(u8::is_ascii_digit)
         && path.rsplit_once(".so.").is_some_and(|(_, number)| {
             number
                 .split('.')
@@ -308,7 +355,8 @@ mod tests {
         );
         let root = tree.root();
         let x = Installed::list(&root, &paths(&[site])).find("x").unwrap().unwrap();
-        let text = read(&root, &x).unwrap();
+        let mut room = Vec::new();
+        let text = read(&root, &x, &mut room).unwrap();
         let mut files = Files::of(&root, &x.folder);
         let differences: Vec<Difference> =
             entries(&text).filter_map(|entry| files.difference(&entry)).collect();

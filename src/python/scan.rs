@@ -95,6 +95,14 @@ impl<'a> Scan<'a> {
         word
     }
 
+    /// The letters, digits, `_` and `.` that stand here; they are not taken.
+    pub(crate) fn word(&self) -> &'a str {
+        let rest = self.rest();
+        let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+        let length = rest.bytes().take_while(|byte| is_inside(byte)).count();
+        rest.get(..length).unwrap_or_default()
+    }
+
     /// Where the cursor stands, for [`Scan::error_at`].
     pub(crate) fn place(&self) -> usize {
         self.at

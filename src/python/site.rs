@@ -25,8 +25,8 @@ pub(crate) struct Layout<'a> {
     pub base_prefix: &'a Path,
     /// The virtual environment, and whether it shows the base's packages.
     pub environment: Option<(&'a Path, bool)>,
-    /// The home folder whose user site counts, if any.
-    pub home: Option<&'a Path>,
+    /// The folder that the user site is below (`site.getuserbase`), where that counts.
+    pub user_base: Option<&'a Path>,
     /// PYTHONPATH.
     pub python_path: Option<&'a OsStr>,
 }
@@ -40,6 +40,8 @@ pub struct Site {
     pub start_up_code: Vec<PathBuf>,
     /// Archives on the path (zip, egg): what is in them is not read.
     pub archives: Vec<PathBuf>,
+    /// Folders that may not be listed, with the reason: Python finds nothing in them either.
+    pub unlisted: Vec<(PathBuf, String)>,
 }
 
 impl Site {
@@ -55,8 +57,9 @@ impl Site {
             site.add_prefix(root, prefix, layout.library_name, false);
         }
         if layout.environment.is_none_or(|(_, system)| system) {
-            if let Some(home) = layout.home {
-                let user = home.join(".local/lib").join(layout.library_name).join("site-packages");
+            // A relative one hangs on the workload's folder, as in PYTHONPATH.
+            if let Some(base) = layout.user_base.filter(|base| base.is_absolute()) {
+                let user = base.join("lib").join(layout.library_name).join("site-packages");
                 site.add_with_pth(root, user);
             }
             let debian = is_debian(root, layout);
@@ -86,7 +89,14 @@ impl Site {
         if !self.add(root, folder.clone()) {
             return;
         }
-        for name in root.names(&folder) {
+        let names = match root.list(&folder) {
+            Ok(names) => names,
+            Err(error) => {
+                self.unlisted.push((folder, error.to_string()));
+                return;
+            }
+        };
+        for name in names {
             let bytes = name.as_bytes();
             if bytes.ends_with(b".pth") && !bytes.starts_with(b".") {
                 self.read_pth(root, &folder, &folder.join(&name));

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::platform::Root;
+use crate::platform::{Root, file};
 
 /// The file is 40 to 80 KiB.
 const LARGEST: u64 = 1 << 20;
@@ -28,7 +28,7 @@ impl BuildConfig {
             soabi: quoted(text, "'SOABI': '"),
             ext_suffix: quoted(text, "'EXT_SUFFIX': '"),
             multiarch: quoted(text, "'MULTIARCH': '"),
-            free_threaded: text.contains("'Py_GIL_DISABLED': 1"),
+            free_threaded: memchr::memmem::find(text.as_bytes(), b"'Py_GIL_DISABLED': 1").is_some(),
         }
     }
 
@@ -43,12 +43,13 @@ impl BuildConfig {
         // Debian ships a second one for its own build; the interpreter imports "…_linux_…".
         let name = names.iter().find(|name| name.contains("_linux_")).or(names.first())?;
         let bytes = root.read(&library.join(name), LARGEST).ok()?;
-        Some(BuildConfig::parse(&String::from_utf8_lossy(&bytes)))
+        Some(BuildConfig::parse(&file::text(&bytes)))
     }
 }
 
 fn quoted(text: &str, key: &str) -> Option<String> {
-    let (_, rest) = text.split_once(key)?;
+    let at = memchr::memmem::find(text.as_bytes(), key.as_bytes())?;
+    let rest = text.get(at + key.len()..)?;
     let (value, _) = rest.split_once('\'')?;
     (!value.is_empty() && !value.contains('\n')).then(|| value.to_owned())
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::report::{Check, Status};
-use super::request::Request;
+use super::request::{Request, Switches};
 use crate::python::entry_module::{self, EntryModule};
 use crate::python::interpreter::Interpreter;
 
@@ -15,8 +15,7 @@ const ID: &str = "python.module";
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
     name: String,
-    /// `-I` and `-P` keep the working directory off sys.path (`man 1 python`).
-    isolated: bool,
+    switches: Switches,
 }
 
 /// Checks the module that a command runs; `None` for any other command.
@@ -28,19 +27,19 @@ pub fn of_command(request: &Request, command: &[OsString], failed: Status) -> Op
     }
     let asked = asked(command.get(1..)?)?;
     // Where there is no interpreter, that is said elsewhere.
-    let python = super::python::find(request, Some(program)).ok()?;
+    let python = super::python::find_with(request, Some(program), asked.switches).ok()?;
     Some(check(request, &python, &asked, failed))
 }
 
 /// Checks a module that a profile names.
 pub fn named(request: &Request, python: &Interpreter, name: &str, failed: Status) -> Check {
-    let asked = Asked { name: name.to_owned(), isolated: false };
+    let asked = Asked { name: name.to_owned(), switches: Switches::default() };
     check(request, python, &asked, failed)
 }
 
 fn check(request: &Request, python: &Interpreter, asked: &Asked, failed: Status) -> Check {
     let name = asked.name.as_str();
-    let start = start(request).filter(|_| !asked.isolated);
+    let start = start(request).filter(|_| !asked.switches.no_start_folder);
     // A module's own main file is found as the package that it makes runnable.
     let package = name.strip_suffix(".__main__").unwrap_or(name);
     let found = entry_module::find(&request.root, python, start.as_deref(), package);
@@ -57,7 +56,7 @@ fn check(request: &Request, python: &Interpreter, asked: &Asked, failed: Status)
             Check::new(ID, failed, name, message)
                 .remedy("add a __main__.py to the package, or run one of its modules or commands")
         }
-        EntryModule::NotFound if start.is_none() && !asked.isolated => {
+        EntryModule::NotFound if start.is_none() && !asked.switches.no_start_folder => {
             let message = format!(
                 "python -m {name} finds no such module on the path; whether the working directory \
                  has one is not known from outside"
@@ -79,14 +78,14 @@ fn check(request: &Request, python: &Interpreter, asked: &Asked, failed: Status)
 }
 
 /// The folder that the workload starts in, where it is known: that of this process.
-fn start(request: &Request) -> Option<PathBuf> {
+pub(super) fn start(request: &Request) -> Option<PathBuf> {
     let here = || request.root.is_host().then(|| std::env::current_dir().ok()).flatten();
     request.working_folder.clone().or_else(here)
 }
 
 /// The module behind `-m` in an interpreter's arguments.
 fn asked(arguments: &[OsString]) -> Option<Asked> {
-    let mut isolated = false;
+    let mut switches = Switches::default();
     let mut words = arguments.iter().map(|word| word.to_str().unwrap_or_default());
     while let Some(word) = words.next() {
         if word == "--check-hash-based-pycs" {
@@ -104,9 +103,18 @@ fn asked(arguments: &[OsString]) -> Option<Asked> {
                 'c' => return None,
                 'm' => {
                     let name = if rest.is_empty() { words.next()? } else { rest };
-                    return Some(Asked { name: name.to_owned(), isolated });
+                    return Some(Asked { name: name.to_owned(), switches });
                 }
-                'I' | 'P' => isolated = true,
+                's' => switches.no_user_site = true,
+                'E' => switches.no_environment = true,
+                'P' => switches.no_start_folder = true,
+                'I' => {
+                    switches = Switches {
+                        no_user_site: true,
+                        no_environment: true,
+                        no_start_folder: true,
+                    };
+                }
                 // These take the rest of the word, or the next one.
                 'W' | 'X' | 'Q' => {
                     if rest.is_empty() {
@@ -129,16 +137,21 @@ mod tests {
     fn the_module_is_found_among_the_interpreters_options() {
         let asked = |words: &[&str]| {
             let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-            asked(&words).map(|asked| (asked.name, asked.isolated))
+            asked(&words).map(|asked| (asked.name, asked.switches))
         };
-        let module = |name: &str, isolated| Some((name.to_owned(), isolated));
-        assert_eq!(asked(&["-m", "a.b", "-c", "x"]), module("a.b", false));
-        assert_eq!(asked(&["-um", "a"]), module("a", false));
-        assert_eq!(asked(&["-W", "-m", "-Xdev", "-Ima"]), module("a", true));
+        let none = Switches::default();
+        let all = Switches { no_user_site: true, no_environment: true, no_start_folder: true };
+        let module = |name: &str, switches| Some((name.to_owned(), switches));
+        assert_eq!(asked(&["-m", "a.b", "-c", "x"]), module("a.b", none));
+        assert_eq!(asked(&["-um", "a"]), module("a", none));
+        assert_eq!(asked(&["-W", "-m", "-Xdev", "-Ima"]), module("a", all));
+        assert_eq!(asked(&["-sEPm", "a"]), module("a", all));
         assert_eq!(
             asked(&["--check-hash-based-pycs", "never", "-P", "-m", "a"]),
-            module("a", true)
+            module("a", Switches { no_start_folder: true, ..none })
         );
+        let switches = Switches { no_user_site: true, ..none };
+        assert_eq!(asked(&["-s", "-m", "a"]), module("a", switches));
         for none in [["script.py", "-m"].as_slice(), &["-c", "x"], &["-", "-m", "a"], &["-m"], &[]]
         {
             assert_eq!(asked(none), None, "{none:?}");

@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::report::{Check, Status};
-use super::request::{PythonCheck, Request, failure};
+use super::request::{PythonCheck, Request, Switches, failure};
 use super::{library, module};
 use crate::elf;
-use crate::loader::{Closure, Libc, Loader, Problem};
-use crate::platform::Root;
+use crate::loader::{Libc, Loader, Problem, Program};
+use crate::platform::{Root, file};
 use crate::python::closure::{self, Depth, Finding, Wanted, supports};
 use crate::python::content::{self, Content, Expected};
 use crate::python::distribution::{Distribution, Installed};
@@ -88,13 +88,27 @@ pub(crate) fn find(
     request: &Request,
     named: Option<&str>,
 ) -> Result<Interpreter, interpreter::PythonError> {
+    find_with(request, named, Switches::default())
+}
+
+/// The same for one that is started with options of its own.
+pub(super) fn find_with(
+    request: &Request,
+    named: Option<&str>,
+    switches: Switches,
+) -> Result<Interpreter, interpreter::PythonError> {
     let around = &request.surroundings;
+    let user_base = around.user_base(switches);
+    // As the shell that it is typed in has it; in another root there is no such place.
+    let is_relative = |name: &&str| name.contains('/') && !name.starts_with('/');
+    let here = named.filter(is_relative).and_then(|name| Some(module::start(request)?.join(name)));
+    let named = here.as_deref().and_then(Path::to_str).or(named);
     let search = Search {
         path: around.search_path(),
         named,
         virtual_env: around.virtual_env.as_deref(),
-        python_path: around.python_path.as_deref(),
-        home: around.home.as_deref(),
+        python_path: around.python_path.as_deref().filter(|_| !switches.no_environment),
+        user_base: user_base.as_deref(),
         version_hint: around.python_version.as_deref(),
     };
     interpreter::find(&request.root, &search)
@@ -142,6 +156,13 @@ fn oddities(found: &Interpreter) -> Vec<Check> {
     let subject = found.path.display().to_string();
     let odd = |message: String| Check::new("python.version", Status::Warn, &*subject, message);
     let mut checks: Vec<Check> = found.notes.iter().cloned().map(odd).collect();
+    for (folder, problem) in &found.site.unlisted {
+        let message = format!(
+            "no distribution can be found in {}: it cannot be listed ({problem})",
+            folder.display()
+        );
+        checks.push(odd(message).remedy("let everybody read the folder (chmod a+rx)"));
+    }
     if let Some(script) = found.scripts.first() {
         let message = format!(
             "{} comes before it on PATH and is a script: which interpreter that starts cannot be \
@@ -330,7 +351,7 @@ struct Files<'a> {
     interpreter: &'a Interpreter,
     loader: &'a Loader<'a>,
     /// What the interpreter itself loads: its modules are loaded into that.
-    program: Closure,
+    program: Program,
     runtime: Runtime,
     failed: Status,
 }
@@ -350,7 +371,7 @@ struct Seen<'d> {
 /// A file whose contents are to be compared.
 struct Hashed {
     /// As in RECORD.
-    path: String,
+    path: Box<str>,
     expected: Expected,
 }
 
@@ -369,7 +390,7 @@ impl<'a> Files<'a> {
             root,
             interpreter,
             loader,
-            program: loader.closure(&interpreter.real_path, None),
+            program: loader.program(&interpreter.real_path),
             runtime: Runtime::of(interpreter, libc),
             failed,
         }
@@ -379,8 +400,13 @@ impl<'a> Files<'a> {
     /// `hashes` also of the contents of its files.
     fn check(&self, distributions: &[Distribution], hashes: bool) -> Vec<Check> {
         let (mut seen, mut checks) = (Vec::new(), Vec::new());
+        // One text and one open folder after the other.
+        let (mut room, mut files) = (Vec::new(), None);
         for distribution in distributions {
-            match self.look(distribution, hashes) {
+            let folder = distribution.folder.as_path();
+            files = files.take().filter(|files: &record::Files<'_>| files.are_of(folder));
+            let files = files.get_or_insert_with(|| record::Files::of(self.root, folder));
+            match self.look(distribution, files, &mut room, hashes) {
                 Ok(one) => seen.push(one),
                 Err(error) => {
                     checks.push(self.without_record(distribution, &error).looked_at(self.root));
@@ -394,16 +420,21 @@ impl<'a> Files<'a> {
     }
 
     /// Looks at every file of RECORD; an error is that it cannot be read.
-    fn look<'d>(&self, distribution: &'d Distribution, hashes: bool) -> io::Result<Seen<'d>> {
-        let text = record::read(self.root, distribution)?;
-        let mut files = record::Files::of(self.root, &distribution.folder);
+    fn look<'d>(
+        &self,
+        distribution: &'d Distribution,
+        files: &mut record::Files<'_>,
+        room: &mut Vec<u8>,
+        hashes: bool,
+    ) -> io::Result<Seen<'d>> {
+        let text = record::read(self.root, distribution, room)?;
         let (mut count, mut differences) = (0, Vec::new());
         let (mut native, mut hashed) = (Vec::new(), Vec::new());
         for entry in record::entries(&text) {
             count += 1;
             native.extend(record::native_file(distribution, &entry));
             // What is opened for its contents need not be looked at before.
-            match hashes.then(|| self.hashed(distribution, &entry)).flatten() {
+            match hashes.then(|| to_hash(files, &entry)).flatten() {
                 Some(file) => hashed.push(file),
                 None => differences.extend(files.difference(&entry)),
             }
@@ -431,8 +462,8 @@ impl<'a> Files<'a> {
     }
 
     fn concluded(&self, seen: Seen<'_>) -> Vec<Check> {
-        let is_whole =
-            !seen.troubles.iter().any(|one| matches!(one.id, "record.missing" | "record.size"));
+        const OF_FILES: [&str; 3] = ["record.missing", "record.size", "record.unreadable"];
+        let is_whole = !seen.troubles.iter().any(|one| OF_FILES.contains(&one.id));
         let mut checks = self.gathered(seen.distribution, seen.troubles);
         if is_whole {
             let subject = seen.distribution.name.clone();
@@ -448,10 +479,15 @@ impl<'a> Files<'a> {
     /// One check for each identifier and status: the first of its troubles, the others as
     /// evidence.
     fn gathered(&self, distribution: &Distribution, troubles: Vec<Trouble>) -> Vec<Check> {
-        let remedy = format!(
-            "install {} {} for this platform when the image is built",
-            distribution.name, distribution.version
-        );
+        let remedy = |id: &str| match id {
+            "record.unreadable" => "give the user that the image runs as access to it, as with \
+                                    chmod -R a+rX, when the image is built"
+                .to_owned(),
+            _ => format!(
+                "install {} {} for this platform when the image is built",
+                distribution.name, distribution.version
+            ),
+        };
         let mut checks: Vec<Check> = Vec::new();
         for Trouble { id, is_harmless, text } in troubles {
             let status = if is_harmless { Status::Warn } else { self.failed };
@@ -459,19 +495,11 @@ impl<'a> Files<'a> {
                 Some(check) if check.evidence.len() < MOST_EVIDENCE => check.evidence.push(text),
                 Some(_) => {}
                 None => checks.push(
-                    Check::new(id, status, distribution.name.clone(), text).remedy(remedy.clone()),
+                    Check::new(id, status, distribution.name.clone(), text).remedy(remedy(id)),
                 ),
             }
         }
         checks
-    }
-
-    /// The file of an entry, where there is a hash to compare its contents with.
-    fn hashed(&self, distribution: &Distribution, entry: &RecordEntry) -> Option<Hashed> {
-        let digest = content::digest(entry.hash.as_deref()?)?;
-        let place = self.root.place(&distribution.folder.join(&*entry.path)).ok()?;
-        let expected = Expected { place, size: entry.size, digest };
-        Some(Hashed { path: entry.path.clone().into_owned(), expected })
     }
 
     /// Compares the contents of all files that there are hashes for, on all cores. What is wrong
@@ -508,12 +536,12 @@ impl<'a> Files<'a> {
         answer: Content,
     ) -> Option<Trouble> {
         let size = file.expected.size;
-        let entry = RecordEntry { path: file.path.as_str().into(), hash: None, size };
+        let entry = RecordEntry { path: (&*file.path).into(), hash: None, size };
         let difference = record::Files::of(self.root, &distribution.folder).difference(&entry);
         if difference.is_some() {
             return self.differences(distribution, difference.as_slice()).pop();
         }
-        let inside = distribution.folder.join(&file.path);
+        let inside = distribution.folder.join(&*file.path);
         let path = inside.display();
         let text = match answer {
             // Compiled files come and go.
@@ -549,6 +577,14 @@ impl<'a> Files<'a> {
                     || stripped(path, *recorded, *found),
                 text: format!("{} has {found} bytes, installed were {recorded}", path.display()),
             },
+            Difference::Forbidden { path, is_outside } => Trouble {
+                id: "record.unreadable",
+                is_harmless: *is_outside || !is_code(path),
+                text: format!(
+                    "{} may not be read by this user (permission denied)",
+                    path.display()
+                ),
+            },
             Difference::NotAFile { path } => {
                 Trouble::new("record.missing", format!("{} is no regular file", path.display()))
             }
@@ -559,7 +595,7 @@ impl<'a> Files<'a> {
     /// The tags of the wheel it came in; none for an egg, or a package of a Linux distribution.
     fn wheel_tags(&self, distribution: &Distribution) -> Result<Vec<WheelTag>, Trouble> {
         match self.root.read(&distribution.location.join("WHEEL"), LARGEST_WHEEL) {
-            Ok(bytes) => Ok(wheel_tag::tags(&String::from_utf8_lossy(&bytes))),
+            Ok(bytes) => Ok(wheel_tag::tags(&file::text(&bytes))),
             Err(error) if is_absent(&error) => Ok(Vec::new()),
             Err(error) => {
                 Err(Trouble::new("wheel.tag", format!("its WHEEL cannot be read: {error}")))
@@ -642,6 +678,13 @@ impl<'a> Files<'a> {
     }
 }
 
+/// The file of an entry, where there is a hash to compare its contents with.
+fn to_hash(files: &record::Files<'_>, entry: &RecordEntry) -> Option<Hashed> {
+    let digest = content::digest(entry.hash.as_deref()?)?;
+    let expected = Expected { place: files.place(&entry.path).ok()?, size: entry.size, digest };
+    Some(Hashed { path: (&*entry.path).into(), expected })
+}
+
 /// Whether Python would import a file of this name.
 fn is_imported(path: &Path) -> bool {
     is_python(path) || path.extension().is_some_and(|extension| extension == "so")
@@ -681,7 +724,7 @@ fn misfit(problem: wheel_tag::Problem) -> String {
 /// The version of glibc: the highest of its own symbol versions.
 fn glibc_version(loader: &Loader) -> Option<(u32, u32)> {
     let closure = loader.closure("libc.so.6", None);
-    let libc = closure.nodes.get(closure.start)?;
+    let libc = closure.nodes.first()?;
     let versions = libc.object.defined_versions.iter();
     versions
         .filter_map(|version| {

@@ -144,6 +144,17 @@ impl PythonCheck {
     }
 }
 
+/// The interpreter's own options that keep something off `sys.path` (`man 1 python`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// `-s`, `-I`: not the user site.
+    pub no_user_site: bool,
+    /// `-E`, `-I`: none of the variables that the interpreter itself reads.
+    pub no_environment: bool,
+    /// `-P`, `-I`: not the folder it is started in.
+    pub no_start_folder: bool,
+}
+
 /// The environment variables that decide what is found.
 #[derive(Default)]
 #[expect(missing_docs, reason = "each is the variable of its name")]
@@ -154,6 +165,8 @@ pub struct Surroundings {
     pub python_path: Option<OsString>,
     pub virtual_env: Option<PathBuf>,
     pub home: Option<PathBuf>,
+    pub python_user_base: Option<PathBuf>,
+    pub python_no_user_site: bool,
     pub python_version: Option<String>,
     pub opencl_vendor_path: Option<OsString>,
     pub ocl_icd_vendors: Option<OsString>,
@@ -173,13 +186,26 @@ impl Surroundings {
             preload: value("LD_PRELOAD"),
             python_path: value("PYTHONPATH"),
             virtual_env: value("VIRTUAL_ENV").map(PathBuf::from),
-            // PYTHONNOUSERSITE takes the user's own folder out of sys.path (`man 1 python`).
-            home: value("HOME").filter(|_| value("PYTHONNOUSERSITE").is_none()).map(PathBuf::from),
+            home: value("HOME").map(PathBuf::from),
+            python_user_base: value("PYTHONUSERBASE").map(PathBuf::from),
+            python_no_user_site: value("PYTHONNOUSERSITE").is_some(),
             python_version: value("PYTHON_VERSION").and_then(|text| text.into_string().ok()),
             opencl_vendor_path: value("OPENCL_VENDOR_PATH"),
             ocl_icd_vendors: value("OCL_ICD_VENDORS"),
             ocl_icd_filenames: value("OCL_ICD_FILENAMES"),
         }
+    }
+
+    /// The folder that Python's user site is below (`site.getuserbase`); none where the workload
+    /// leaves the user site out.
+    pub fn user_base(&self, switches: Switches) -> Option<PathBuf> {
+        // site.py reads PYTHONUSERBASE itself and asks nobody whether variables count.
+        let left_out = self.python_no_user_site && !switches.no_environment;
+        if switches.no_user_site || left_out {
+            return None;
+        }
+        let named = self.python_user_base.clone();
+        named.or_else(|| Some(self.home.as_ref()?.join(".local")))
     }
 
     /// PATH, or what execvp(3) takes for it.
