@@ -34,14 +34,21 @@ pub fn show(words: &[String]) -> String {
     words.iter().map(|each| word(each)).collect::<Vec<_>>().join(" ")
 }
 
-/// One word as a shell needs it. Braces are quoted: `{a,b}` would be two words.
+/// One word as a shell needs it.
 pub fn word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/:.,@+%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/:.,@+%{}".contains(c);
+    if !word.is_empty() && word.chars().all(plain) && !expands(word) {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// `{a,b}` and `{1..3}` would be several words; a name in braces stands for itself.
+fn expands(word: &str) -> bool {
+    let (Some(first), Some(last)) = (word.find('{'), word.rfind('}')) else { return false };
+    let inside = word.get(first..last).unwrap_or_default();
+    inside.contains(',') || inside.contains("..")
 }
 
 #[cfg(test)]
@@ -63,8 +70,10 @@ mod tests {
 
     #[test]
     fn what_a_shell_would_make_more_of_is_quoted() {
-        let words = ["{a,b}", "it's", "", "$X", "a=b", "~"].map(str::to_owned);
-        assert_eq!(show(&words), r"'{a,b}' 'it'\''s' '' '$X' a=b '~'");
+        let words = ["{a,b}", "{1..3}", "it's", "", "$X", "a=b", "~"].map(str::to_owned);
+        assert_eq!(show(&words), r"'{a,b}' '{1..3}' 'it'\''s' '' '$X' a=b '~'");
+        let words = ["a,b={work}/c,d", "}{"].map(str::to_owned);
+        assert_eq!(show(&words), "a,b={work}/c,d }{");
     }
 
     proptest! {
