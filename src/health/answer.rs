@@ -82,8 +82,10 @@ impl Page {
 /// Which form of an answer the client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Text.
+    /// Text, but where programs get JSON.
     Text,
+    /// Text everywhere: for a person at a terminal.
+    Terminal,
     /// `application/json`
     Json,
     /// `application/health+json`
@@ -196,7 +198,7 @@ pub fn items<'a>(page: Page, state: &State<'a>) -> Vec<Item<'a>> {
     items
 }
 
-/// The answer of `page` in `form`; [`Page::Health`] is always JSON.
+/// The answer of `page` in `form`; [`Page::Health`] is JSON for all but people.
 pub fn answer(page: Page, form: Form, query: &str, state: &State) -> Answer {
     let mut items = items(page, state);
     let excluded: Vec<&str> =
@@ -208,7 +210,8 @@ pub fn answer(page: Page, form: Form, query: &str, state: &State) -> Answer {
     let status = if good { 200 } else { 503 };
     let grade = grade(good, state.frame.outcome);
     let verbose = query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="));
-    if page == Page::Health && !(verbose && form == Form::Text) {
+    let listed = verbose || page == Page::Health;
+    if page == Page::Health && !(form == Form::Terminal || verbose && form == Form::Text) {
         let content_type = match form {
             Form::HealthJson => "application/health+json",
             _ => "application/json",
@@ -225,7 +228,7 @@ pub fn answer(page: Page, form: Form, query: &str, state: &State) -> Answer {
             };
             Answer { status, content_type, body }
         }
-        _ if verbose => {
+        _ if listed => {
             let text = list(page, good, &items, &excluded);
             Answer { status, content_type: TEXT, body: Cow::Owned(text.into_bytes()) }
         }
@@ -637,6 +640,8 @@ mod tests {
             host: Some(Host { memory_bytes: 1024, cpus: 2 }),
             ..state(Phase::Running, Outcome::Pass)
         };
+        let listed = answer(Page::Health, Form::Terminal, "", &full);
+        assert_eq!(listed.content_type, TEXT);
         let answer = answer(Page::Health, Form::Text, "", &full);
         assert_eq!(answer.content_type, "application/json");
         let value: Value = serde_json::from_slice(&answer.body).unwrap();

@@ -110,7 +110,7 @@ fn request<'a>(head: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusal>
     };
     let (mut close, mut keep) = (false, false);
     let mut form = Form::Text;
-    let mut bearer = None;
+    let (mut bearer, mut is_curl) = (None, false);
     for header in head.headers.iter() {
         let name = header.name;
         if name.eq_ignore_ascii_case("connection") {
@@ -120,11 +120,16 @@ fn request<'a>(head: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusal>
             form = preferred(form, header.value);
         } else if name.eq_ignore_ascii_case("authorization") {
             bearer = bearer_token(header.value);
+        } else if name.eq_ignore_ascii_case("user-agent") {
+            is_curl = header.value.starts_with(b"curl/");
         } else if name.eq_ignore_ascii_case("content-length") {
             refuse_body(header.value)?;
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             return Err(Refusal::Malformed);
         }
+    }
+    if is_curl && form == Form::Text {
+        form = Form::Terminal;
     }
     let after = match head.version {
         Some(1) if !close => After::Keep,
@@ -313,6 +318,20 @@ mod tests {
         for (accept, form) in cases {
             let text = format!("GET / HTTP/1.1\r\nAccept: {accept}\r\n\r\n");
             assert_eq!(complete(&text).form, form, "{accept}");
+        }
+    }
+
+    #[test]
+    fn curl_is_a_person_at_a_terminal_unless_it_names_a_form() {
+        for (headers, form) in [
+            ("User-Agent: curl/8.5.0\r\nAccept: */*", Form::Terminal),
+            ("Accept: */*\r\nuser-agent: curl/7.88.1", Form::Terminal),
+            ("User-Agent: curl/8.5.0\r\nAccept: application/json", Form::Json),
+            ("User-Agent: python-requests/2.32.3\r\nAccept: */*", Form::Text),
+            ("User-Agent: libcurl", Form::Text),
+        ] {
+            let text = format!("GET / HTTP/1.1\r\n{headers}\r\n\r\n");
+            assert_eq!(complete(&text).form, form, "{headers}");
         }
     }
 
