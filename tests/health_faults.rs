@@ -144,9 +144,13 @@ fn stopped_whole_and_woken_it_begins_a_new_round_and_counts_no_failure() {
     let config = folder.write("config.toml", 0o644, check);
     let launch = Launch::beside().arguments(&["--config", &config]);
     let (mut running, address) = started(launch, &["sh", "-c", &workload]);
+    // Pending, it counts as alive: only a look that has been taken says that it passes.
     let passes = |running: &mut Running| {
         running.until("a beat", |running| {
-            ask(running, address, "/livez/beat").is_ok_and(|answer| answer.status == 200)
+            ask(running, address, "/health").is_ok_and(|answer| {
+                let told: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+                told["checks"]["beat"][0]["status"] == "pass"
+            })
         });
     };
     passes(&mut running);
@@ -168,5 +172,4 @@ fn stopped_whole_and_woken_it_begins_a_new_round_and_counts_no_failure() {
     let body = ask(&running, address, "/health").unwrap().body;
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["workload"]["restarts"], 0, "{body}");
-    assert_eq!(body["checks"]["beat"][0]["status"], "pass", "{body}");
 }

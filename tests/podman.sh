@@ -19,6 +19,8 @@ default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
 log_driver = "k8s-file"
 CONF
 export CONTAINERS_CONF="$work/containers.conf"
+# It would look for logins in the folder of Docker's configuration, which need not be there.
+unset DOCKER_CONFIG
 podman() {
     timeout 60 podman --root "$work/root" --runroot "$work/run" --tmpdir "$work/tmp" --cgroup-manager cgroupfs \
         --storage-driver "${MAK_PODMAN_STORAGE:-overlay}" --runtime runc --events-backend file --log-level fatal "$@"
