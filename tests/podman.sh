@@ -74,6 +74,9 @@ podman pod create --name pod --network none --share pid,net,ipc --infra-image "$
 podman run --detach --pod pod --name inside "$image" >/dev/null
 wait_for inside
 podman exec inside /mak-init status >"$work/status" 2>&1 || { cat "$work/status" >&2; fail "mak-init status in the pod"; }
+# One after the other: a stop of the whole pod is a TERM from podman and one from the first process, and a second TERM
+# ends the grace period.
+podman stop --time 20 inside >/dev/null
 podman pod stop --time 20 pod >/dev/null
 [ "$(code_of inside)" = 42 ] || fail "the pod's container: code $(code_of inside) and not 42"
 infra="$(podman pod inspect --format '{{.InfraContainerID}}' pod)"
