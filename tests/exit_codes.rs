@@ -136,3 +136,19 @@ fn a_relative_program_is_found_from_the_working_directory() {
         launch.arguments(&["--", &format!("./{name}"), "exit", "9"]).start().end().expect(9);
     }
 }
+
+/// What is executable and no program ends the search, whatever process looks for it.
+#[test]
+fn what_ends_the_search_in_path_is_the_same_however_it_is_started() {
+    let (first, second) = (Folder::new(), Folder::new());
+    first.write("x", 0o755, [7; 64]);
+    second.write("x", 0o755, "#!/bin/sh\nexit 0\n");
+    let path = format!("PATH={}:{}", first.path().display(), second.path().display());
+    for place in Place::BOTH {
+        for flags in [[].as_slice(), &["--nice", "10"], &["--exec"]] {
+            let launch = Launch::at(place).program("/usr/bin/env").arguments(&[&path]);
+            let launch = launch.argument(harness::program()).arguments(flags);
+            launch.arguments(&["--", "x"]).start().end().expect(126);
+        }
+    }
+}

@@ -275,6 +275,16 @@ fn catatonit_pauses_until_term_or_int() {
 }
 
 #[test]
+fn tini_says_once_that_it_has_spawned_what_is_refused() {
+    for place in Place::BOTH {
+        let ended = run(place, "tini", &["-s", "-v", "--", "/no/such/program"]);
+        ended.expect(127);
+        assert_eq!(ended.text().matches("Spawned child process").count(), 1, "{}", ended.text());
+        assert_eq!(ended.stderr.matches("exec /no/such/program failed").count(), 1);
+    }
+}
+
+#[test]
 fn a_peers_name_is_enough() {
     if !only_as_root("the program is called through links that root may make") {
         return;

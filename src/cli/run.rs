@@ -86,13 +86,13 @@ pub fn run(started: Started, words: Words) -> u8 {
         Ok(plan) => plan,
         Err(code) => return code,
     };
-    let mut signals = Signals::all();
     if let Some(plan) = &plan {
         plan.announce(&mut start.environment);
-        if let Err(error) = signals.open() {
-            return failed("cannot receive signals", &error);
-        }
     }
+    let signals = match Signals::all(plan.is_some()) {
+        Ok(signals) => signals,
+        Err(error) => return failed("cannot receive signals", &error),
+    };
     let serve = |link: OwnedFd, _: u32| plan.as_ref().map_or(0, |plan| plan.serve(link));
     let report = plan.as_ref().and_then(|plan| plan.report.as_ref());
     let board = plan.as_ref().and_then(|plan| plan.board);

@@ -424,11 +424,8 @@ impl Loop<'_, '_> {
             }
             return;
         }
-        let refused = self.loan.take().and_then(Loan::refused);
-        if let Some(program) = refused.filter(|_| self.stage == Stage::Running) {
-            (self.target, self.run.program) = (None, Some(program));
-            self.unexplained = true;
-            return self.happen(Event::Refused);
+        if let Some(program) = self.loan.take().and_then(Loan::refused) {
+            return self.was_refused(program);
         }
         self.notice(Notice::Ended(pid, ended));
         self.leader = self.target.take();
@@ -463,6 +460,20 @@ impl Loop<'_, '_> {
                 self.up_in(wait);
             }
         }
+    }
+
+    /// There was no workload yet: the next process for it says why. A stop that has come meanwhile
+    /// has stopped the start.
+    fn was_refused(&mut self, program: Rc<Program>) {
+        self.target = None;
+        if self.stage != Stage::Running {
+            self.ended = Ended::Signal(self.asked.number() as u8);
+            return self.happen(Event::WorkloadEnded);
+        }
+        self.run.program = Some(program);
+        self.unexplained = true;
+        self.tell_health(Phase::Starting);
+        self.happen(Event::Refused);
     }
 
     /// Has the workload's end explained, unless it was its own 0.
@@ -594,12 +605,12 @@ impl Loop<'_, '_> {
         };
         let error = match spawned {
             Ok((pid, loan)) => {
+                (self.target, self.loan) = (Some(pid), loan);
                 if !std::mem::take(&mut self.unexplained) {
                     self.counts.restarts = self.starts;
                     self.starts = self.starts.saturating_add(1);
+                    self.notice(Notice::Started(pid));
                 }
-                (self.target, self.loan) = (Some(pid), loan);
-                self.notice(Notice::Started(pid));
                 self.began = now;
                 self.retry = FIRST_RETRY;
                 self.give_up = None;

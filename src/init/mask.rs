@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "system calls that no crate here wraps")]
 
 use std::io;
+#[cfg(not(target_pointer_width = "64"))]
 use std::mem::MaybeUninit;
 
 use crate::config::Signal;
@@ -42,6 +43,7 @@ impl Mask {
     }
 
     /// As libc's functions take it, whose set is larger: what is behind stays empty.
+    #[cfg(not(target_pointer_width = "64"))]
     pub(super) fn as_set(self) -> libc::sigset_t {
         let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
         // SAFETY: libc's set begins with the kernel's 8 bytes; all bits of it are valid.

@@ -11,6 +11,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::io;
 use std::ptr::null;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -94,10 +95,16 @@ fn clone(lent: &Lent) -> Option<Pid> {
     let words = (&raw const *lent).cast_mut().cast();
     let flags = libc::CLONE_VM | libc::SIGCHLD;
     // The child shares libc's thread with us. It only makes system calls that keep nothing there
-    // but errno, of which the loop reads no more than the text of a message.
+    // but errno, of which the loop reads no more than the text of a message, and never writes what
+    // lets the child go on.
     // SAFETY: its stack is its own (aligned, growing down), as there is no other `Loan`, which is
     // kept with all that it points to until the child has been reaped.
     Pid::new(unsafe { libc::clone(become_it, top.cast(), flags, words) })
+}
+
+/// Whether the program may be in the next folder of PATH: as `spawn` has it, which says why not.
+fn is_elsewhere(refused: &io::Error) -> bool {
+    matches!(refused.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES))
 }
 
 /// In the child.
@@ -110,6 +117,9 @@ extern "C" fn become_it(lent: *mut c_void) -> c_int {
         give_back(&lent.inherited);
         for candidate in lent.candidates.iter().take_while(|candidate| !candidate.is_null()) {
             libc::execve(*candidate, lent.arguments.as_ptr(), lent.environment.as_ptr());
+            if !is_elsewhere(&io::Error::last_os_error()) {
+                break;
+            }
         }
         lent.refused.store(true, Relaxed);
     }

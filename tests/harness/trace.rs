@@ -36,6 +36,27 @@ pub fn stop_first_child(running: &Running) -> i32 {
     child
 }
 
+/// Stops a running program of ours and lets it go on, as a debugger does that looks at it: the system
+/// call it sleeps in is interrupted. Nothing happens where it has ended.
+pub fn interrupt(pid: i32) {
+    let mut status = 0;
+    // SAFETY: plain numbers; waitpid(2) writes one.
+    unsafe {
+        if libc::ptrace(libc::PTRACE_SEIZE, pid, null_mut::<u8>(), 0) != 0 {
+            return;
+        }
+        libc::ptrace(libc::PTRACE_INTERRUPT, pid, null_mut::<u8>(), 0);
+        // Its end is left to whoever waits for it.
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let options = libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT | libc::__WALL;
+        libc::waitid(libc::P_PID, pid as libc::id_t, &raw mut info, options);
+        if info.si_code == libc::CLD_TRAPPED || info.si_code == libc::CLD_STOPPED {
+            libc::waitpid(pid, &raw mut status, libc::__WALL);
+            libc::ptrace(libc::PTRACE_DETACH, pid, null_mut::<u8>(), 0);
+        }
+    }
+}
+
 /// Has a running program of ours execute what is at address 0, where nothing is: a real fault.
 #[cfg(target_arch = "x86_64")]
 pub fn make_fault(pid: i32) {

@@ -190,7 +190,7 @@ fn set_up<'a>(started: &Started, contract: Contract) -> std::io::Result<Run<'a>>
     Ok(Run {
         program,
         inherited,
-        signals: Signals::all(),
+        signals: Signals::all(false)?,
         stop_signals: Mask::of(&contract.stop_signals),
         stop_signal: None,
         stop_delay: Duration::ZERO,
