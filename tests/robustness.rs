@@ -42,8 +42,8 @@ fn no_process_to_be_had_is_tried_again_until_the_grace_time_and_then_125() {
             let launch = Launch::at(place).filter(filter::refusing(MAKING_PROCESSES, errno));
             let ended = launch.arguments(&["--grace", "1s"]).workload(&["exit", "3"]).start().end();
             ended.expect(125).one_line(&["cannot make a process for the workload"]);
-            // The waits of 10, 20, 40 ms and so on up to 500 ms are few, beside those for a disk.
-            assert!((4..=24).contains(&ended.usage.sleeps), "{:?}", ended.usage);
+            // The waits of 10, 20, 40 ms and so on up to 500 ms are few.
+            assert!((4..=12).contains(&ended.usage.sleeps), "{:?}", ended.usage);
         }
     }
 }
