@@ -300,13 +300,18 @@ ends_slow() {
     [ "$code" -eq 130 ] || fail "an interrupted installation ends with $code"
 }
 
-is_interrupted() {
+# A Ctrl-C in the middle: what the manager is at is let finish, and the person is told how to go on.
+ends_slowly_on_ctrl_c() {
     starts_slow
     kill -INT "$pid"
     hears 'is let finish'
     echo on >"$root/go"
     ends_slow
     says 'run the same command again: it goes on'
+}
+
+is_interrupted() {
+    ends_slowly_on_ctrl_c
     [ -z "$(inside dpkg --audit)" ] || fail "dpkg is left with half-configured packages"
     inside apt-get check >/dev/null 2>&1 || fail "apt does not work after a Ctrl-C"
     deps 0 --install
@@ -414,12 +419,7 @@ dnf_tests() {
     printf '[test]\nname=test\nbaseurl=file:///repo/rpm\nenabled=1\ngpgcheck=0\n' >"$root/etc/yum.repos.d/test.repo"
     installs_and_looks_again dnf
     does_not_exist dnf
-    starts_slow
-    kill -INT "$pid"
-    hears 'is let finish'
-    echo on >"$root/go"
-    ends_slow
-    says 'run the same command again: it goes on'
+    ends_slowly_on_ctrl_c
     inside rpm -q mak-slow >/dev/null || fail "dnf has not finished its transaction after a Ctrl-C"
     deps 0 --install
     inside rpm -e mak-slow >/dev/null 2>&1
